@@ -1,0 +1,65 @@
+"""Everything that can go wrong in Repartee, as one tree.
+
+ReparteeError
+├── ClientError        the client sent something wrong: an error event, the session lives
+├── ConfigurationError an agent, account or setting is wrong: says what to change
+├── ProviderError      a model service failed: the fallback is tried, else a spoken apology
+│   └── ProviderTimeout   it neither answered nor failed in time
+├── ToolError          a tool failed: its message goes back to the brain
+├── Overloaded         a bound was reached: the caller is told to come back later
+└── LeaseLost          another worker owns this session now: stop quietly
+
+A class's docstring is its default message. Anything else that is raised is a bug.
+"""
+
+
+class ReparteeError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class ClientError(ReparteeError):
+    """The request is not valid.
+
+    `code` and `param` are what the client sees beside the message; `param` is a dotted path.
+    """
+
+    def __init__(self, message: str, *, code: str = "invalid_value", param: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.param = param
+
+
+class ConfigurationError(ReparteeError):
+    """The configuration is not valid."""
+
+
+class ProviderError(ReparteeError):
+    """A provider failed.
+
+    `retryable` says whether the same call may succeed elsewhere or later; a refused key or an
+    unknown model is not retryable on the same account, but a fallback account is still tried.
+    """
+
+    def __init__(self, message: str | None = None, *, provider: str = "", retryable: bool = True) -> None:
+        super().__init__(message)
+        self.provider = provider
+        self.retryable = retryable
+
+
+class ProviderTimeout(ProviderError):
+    """A provider did not answer in time."""
+
+
+class ToolError(ReparteeError):
+    """The tool failed."""
+
+
+class Overloaded(ReparteeError):
+    """Too much at once; try again shortly."""
+
+
+class LeaseLost(ReparteeError):
+    """Another worker owns this session now."""

@@ -1,0 +1,237 @@
+"""The parts of a voice agent, and the values they exchange.
+
+A provider implements one of these protocols and nothing else. Streams are async generators: whoever
+iterates them closes them (`aclosing`), and closing one must stop the work behind it at once. Providers
+raise `ProviderError` for what is theirs, and stamp their moments on the `TurnMarks` they are handed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from agents.audio import Audio
+from telemetry.trace import TurnMarks
+
+Role = Literal["system", "user", "assistant", "tool"]
+ToolChoice = Literal["auto", "none", "required"] | str  # else the name of the one function to call
+
+
+# --- hearing -------------------------------------------------------------------------------------
+
+
+class VADStream(Protocol):
+    """Speech probability of one stream. Keeps its own state; used by one session only."""
+
+    def push(self, audio: Audio) -> list[tuple[int, float]]:
+        """(end_sample, probability) of each whole window now complete.
+
+        `audio` is 16 kHz; `end_sample` counts from the first sample ever pushed. Synchronous and
+        CPU-bound: the host runs it off the event loop.
+        """
+
+
+class VAD(Protocol):
+    def open(self) -> VADStream: ...
+
+
+class EndOfTurn(Protocol):
+    async def probability(self, audio: Audio) -> float:
+        """How sure it is, 0 to 1, that the speaker has finished. `audio` is the utterance so far, 16 kHz."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was heard. A partial replaces the partial before it; the final ends the stream.
+
+    `rejected` names why a final was emptied ("no_speech", "repetition"), for the counters.
+    """
+
+    text: str
+    final: bool
+    rejected: str | None = None
+
+
+class STT(Protocol):
+    def transcribe(self, audio: AsyncIterator[Audio], marks: TurnMarks) -> AsyncGenerator[Transcript, None]:
+        """Partials while `audio` (16 kHz) flows, then exactly one final after it ends."""
+
+
+# --- thinking ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """`arguments` is JSON text, as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of the history a brain sees. `call_id` is set for role "tool"."""
+
+    role: Role
+    text: str
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A function a brain may call. `parameters` is a JSON schema.
+
+    `side_effects` false means calling it twice, or in vain, changes nothing in the world.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    side_effects: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_tokens + other.cached_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a spoken answer was found, shown beside it."""
+
+    title: str
+    passage: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """The agent ends the call once what it has said is played."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Why an LLM's stream ended early: "length" (its token limit) or "content_filter"."""
+
+    reason: Literal["length", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionOptions:
+    tool_choice: ToolChoice = "auto"
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+
+
+LLMOutput = TextDelta | ToolCall | Usage | Finish
+BrainOutput = TextDelta | ToolCall | Usage | Finish | Source | HangUp
+
+
+class LLM(Protocol):
+    def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], options: CompletionOptions, marks: TurnMarks
+    ) -> AsyncGenerator[LLMOutput, None]:
+        """Text as it comes; each ToolCall whole, once its arguments are complete; Usage last."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool gave back. `hang_up` asks the agent to end the call after its next words."""
+
+    text: str
+    hang_up: bool = False
+
+
+class Toolbox(Protocol):
+    """The tools of one session: the agent's own, run on the server, and the client's, run by the client."""
+
+    def specs(self) -> Sequence[ToolSpec]: ...
+
+    def on_server(self, name: str) -> bool: ...
+
+    async def run(self, call: ToolCall, marks: TurnMarks) -> ToolResult:
+        """Run a server tool to its end, or to its own timeout. A failure is a ToolError.
+
+        It is shielded from a barge-in: the work goes on, and its result reaches the history.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRequest:
+    """What one reply is to answer. The last message is usually the user's."""
+
+    messages: Sequence[Message]
+    instructions: str
+    options: CompletionOptions = CompletionOptions()
+
+
+class Brain(Protocol):
+    def reply(self, request: ReplyRequest, tools: Toolbox, marks: TurnMarks) -> AsyncGenerator[BrainOutput, None]:
+        """What to say, as it is thought of. A ToolCall for a client's tool is yielded, and the reply ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a document, with the cosine similarity it was found with."""
+
+    text: str
+    title: str
+    score: float
+    url: str = ""
+    section: str = ""
+
+
+class Retriever(Protocol):
+    async def search(self, text: str, k: int) -> list[Passage]: ...
+
+
+# --- speaking ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of text to be spoken in one breath: a clause or a sentence. `id` counts from 0 in a reply."""
+
+    id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Audio of a segment. `text_offset` is the character of the segment spoken at its start, if known."""
+
+    audio: Audio
+    segment_id: int
+    text_offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceOptions:
+    """`voice` "" is the provider's default; `speed` 1.0 is natural, 0.25 to 1.5."""
+
+    voice: str = ""
+    speed: float = 1.0
+
+
+class TTS(Protocol):
+    def synthesize(
+        self, text: AsyncIterator[Segment], voice: VoiceOptions, marks: TurnMarks
+    ) -> AsyncGenerator[Speech, None]:
+        """Speech of the segments in order, any rate, each as soon as its first audio exists."""

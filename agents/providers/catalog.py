@@ -1,0 +1,120 @@
+"""Which classes serve which kind of provider account. A new kind is one entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from agents.errors import ConfigurationError
+from agents.interfaces import LLM, STT, TTS
+from agents.providers.fallback import Breakers, Candidate, FallbackLLM, FallbackSTT, FallbackTTS, Limits
+from agents.providers.openai_compatible.client import Clients
+from agents.providers.openai_compatible.llm import OpenAILLM
+from agents.providers.openai_compatible.stt import OpenAISTT
+from agents.providers.openai_compatible.tts import OpenAITTS
+from agents.providers.scripted import ScriptedLLM, ScriptedSTT, ScriptedTTS
+from agents.spec import EMBEDDED, Account, LLMSpec, STTSpec, TTSSpec
+
+if TYPE_CHECKING:
+    from agents.providers.local.models import LocalModels
+
+P = TypeVar("P")
+S = TypeVar("S", STTSpec, LLMSpec, TTSSpec)
+
+SCRIPTED = "scripted"
+OPENAI_COMPATIBLE = "openai_compatible"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the agents of one process share. `models` is imported late: it brings the inference runtimes."""
+
+    models: LocalModels
+    clients: Clients
+    breakers: Breakers = field(default_factory=Breakers)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How to make each provider from an account and its part of a spec.
+
+    `watched`: its providers do not watch the account's timeouts themselves.
+    """
+
+    stt: Callable[[Account, STTSpec, Services], STT]
+    llm: Callable[[Account, LLMSpec, Services], LLM]
+    tts: Callable[[Account, TTSSpec, Services], TTS]
+    watched: bool = False
+
+
+KINDS: Mapping[str, Kind] = {
+    EMBEDDED: Kind(
+        stt=lambda _account, spec, services: services.models.stt(spec),
+        llm=lambda _account, spec, services: services.models.llm(spec),
+        tts=lambda _account, _spec, services: services.models.tts(),
+    ),
+    OPENAI_COMPATIBLE: Kind(
+        stt=lambda account, spec, services: OpenAISTT(services.clients.client(account), spec),
+        llm=lambda account, spec, services: OpenAILLM(services.clients.client(account), spec),
+        tts=lambda account, spec, services: OpenAITTS(services.clients.client(account), spec),
+    ),
+    SCRIPTED: Kind(  # the model is the text it hears, or answers, whatever it is given
+        stt=lambda _account, spec, _services: ScriptedSTT((spec.model,)),
+        llm=lambda _account, spec, _services: ScriptedLLM((spec.model,)),
+        tts=lambda _account, _spec, _services: ScriptedTTS(),
+        watched=True,
+    ),
+}
+
+
+def stt(spec: STTSpec, accounts: Mapping[str, Account], services: Services) -> FallbackSTT:
+    candidates = _candidates(spec, accounts, lambda kind, account, part: kind.stt(account, part, services))
+    return FallbackSTT(candidates, services.breakers)
+
+
+def llm(spec: LLMSpec, accounts: Mapping[str, Account], services: Services) -> FallbackLLM:
+    candidates = _candidates(spec, accounts, lambda kind, account, part: kind.llm(account, part, services))
+    return FallbackLLM(candidates, services.breakers)
+
+
+def tts(spec: TTSSpec, accounts: Mapping[str, Account], services: Services) -> FallbackTTS:
+    candidates = _candidates(spec, accounts, lambda kind, account, part: kind.tts(account, part, services))
+    return FallbackTTS(candidates, services.breakers)
+
+
+def _candidates(
+    spec: S, accounts: Mapping[str, Account], make: Callable[[Kind, Account, S], P]
+) -> Sequence[Candidate[P]]:
+    """The provider of the spec's account, then those of its fallbacks.
+
+    The embedded models have names of their own, so as a fallback the embedded account takes its default.
+    """
+    found = []
+    for name in (spec.account, *spec.fallbacks):
+        account = _account(name, accounts)
+        kind = _kind(account)
+        own_model = account.kind == EMBEDDED and name != spec.account
+        part = msgspec.structs.replace(spec, model="") if own_model else spec
+        limits = Limits(account.first_output_timeout_s, account.stall_timeout_s) if kind.watched else None
+        found.append(Candidate(name, make(kind, account, part), limits))
+    return found
+
+
+def _account(name: str, accounts: Mapping[str, Account]) -> Account:
+    if name in accounts:
+        return accounts[name]
+    if name == EMBEDDED:
+        return Account(name=EMBEDDED, kind=EMBEDDED)
+    known = ", ".join(sorted({*accounts, EMBEDDED}))
+    raise ConfigurationError(f"There is no provider account {name!r}; there are {known}.")
+
+
+def _kind(account: Account) -> Kind:
+    try:
+        return KINDS[account.kind]
+    except KeyError:
+        message = f"Account {account.name!r} has the unknown kind {account.kind!r}; kinds are {', '.join(KINDS)}."
+        raise ConfigurationError(message) from None

@@ -1,0 +1,126 @@
+"""Threads for inference: bounded lanes, so that a short job never queues behind a long one.
+
+A thread cannot be cancelled. A caller that leaves takes its job out of the queue; if the job already
+runs, its result is dropped, and its slot counts as busy until the thread has finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future as ThreadFuture
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar, TypeVarTuple
+
+from agents.errors import Overloaded, ProviderError, ProviderTimeout
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Lane:
+    """`threads` workers behind a queue of at most `queue` jobs; one more raises Overloaded.
+
+    `waiting`, `busy` and `dropped` (results nobody wanted any more, since the start) may be read at any time.
+    """
+
+    def __init__(self, name: str, *, threads: int, queue: int) -> None:
+        self.name = name
+        self.waiting = 0
+        self.busy = 0
+        self.dropped = 0
+        self._queue = queue
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._closed = False
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"repartee-{name}")
+
+    @property
+    def idle(self) -> bool:
+        return self.waiting + self.busy == 0
+
+    def submit(self, fn: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        """Queue `fn(*args)`. Cancelling the future gives the job up."""
+        with self._lock:
+            if self._closed:
+                raise ProviderError("The models are shutting down.", provider=self.name)
+            if self.busy + self.waiting >= self._threads + self._queue:
+                raise Overloaded(f"Too many requests for the {self.name} model; try again shortly.")
+            self.waiting += 1
+        job = self._executor.submit(self._work, functools.partial(fn, *args))
+        job.add_done_callback(self._left_the_queue)
+        result = asyncio.wrap_future(job)
+        result.add_done_callback(lambda future: self._given_up(job) if future.cancelled() else None)
+        return result
+
+    async def run(self, fn: Callable[[*Ts], T], *args: *Ts, timeout_s: float) -> T:
+        """The result of `fn(*args)`; ProviderTimeout after `timeout_s` seconds of queueing and work."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self.submit(fn, *args)
+        except TimeoutError as error:
+            message = f"The {self.name} model did not answer within {timeout_s:g} s."
+            raise ProviderTimeout(message, provider=self.name) from error
+
+    def close(self) -> None:
+        """Drop what waits and take nothing more. Threads at work finish their one job."""
+        with self._lock:
+            self._closed = True
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _work(self, call: Callable[[], T]) -> T:
+        with self._lock:
+            self.waiting -= 1
+            self.busy += 1
+        try:
+            return call()
+        finally:
+            with self._lock:
+                self.busy -= 1
+
+    def _left_the_queue(self, job: ThreadFuture[T]) -> None:
+        if job.cancelled():
+            with self._lock:
+                self.waiting -= 1
+
+    def _given_up(self, job: ThreadFuture[T]) -> None:
+        if not job.cancelled():
+            with self._lock:
+                self.dropped += 1
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStats:
+    name: str
+    waiting: int
+    busy: int
+    dropped: int
+
+
+class Pool:
+    """The lanes of one process: hearing speech, judging a pause, transcribing, speaking, thinking.
+
+    A VAD window takes a tenth of a millisecond and a transcript hundreds, so each kind has its own thread and
+    the operating system shares the cores among them.
+    """
+
+    def __init__(self, queue: int) -> None:
+        self.vad = Lane("vad", threads=1, queue=queue)
+        self.end_of_turn = Lane("end_of_turn", threads=1, queue=queue)
+        self.stt = Lane("stt", threads=1, queue=queue)
+        self.tts = Lane("tts", threads=1, queue=queue)
+        self.llm = Lane("llm", threads=1, queue=queue)
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        return (self.vad, self.end_of_turn, self.stt, self.tts, self.llm)
+
+    def stats(self) -> list[LaneStats]:
+        return [LaneStats(lane.name, lane.waiting, lane.busy, lane.dropped) for lane in self.lanes]
+
+    def close(self) -> None:
+        for lane in self.lanes:
+            lane.close()

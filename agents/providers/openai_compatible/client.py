@@ -1,0 +1,154 @@
+"""One pool of connections per account, and how long it is waited on."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ssl
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import httpx2
+import openai
+
+from agents.errors import ProviderError
+from agents.providers.openai_compatible.errors import (
+    FAILURES,
+    OPENAI_BASE_URL,
+    connection_lost,
+    provider_error,
+    timed_out,
+)
+from agents.spec import Account
+
+T = TypeVar("T")
+
+MAX_CONNECTIONS: Final = 200
+KEPT_CONNECTIONS: Final = 20
+KEPT_S: Final = 60.0
+"""An idle connection is closed after this; a conversation's pauses are shorter."""
+
+
+class Client:
+    """An account's way to its server. Light, and never stale: the pool behind it opens when first used."""
+
+    def __init__(self, account: Account, clients: Clients) -> None:
+        self.account = account
+        self._clients = clients
+
+    def lease(self) -> AbstractAsyncContextManager[openai.AsyncOpenAI]:
+        """The pool, for one request and the reading of its answer."""
+        return self._clients.lease(self.account)
+
+    def first_due(self) -> float:
+        """When a request made now must have given its first output, in loop time."""
+        return asyncio.get_running_loop().time() + self.account.first_output_timeout_s
+
+    def next_due(self) -> float:
+        """When an answer that moved just now must move again, in loop time."""
+        return asyncio.get_running_loop().time() + self.account.stall_timeout_s
+
+    async def wait(self, due: float, work: Awaitable[T]) -> T:
+        """`work`, done by `due`; whatever goes wrong is a ProviderError."""
+        try:
+            async with asyncio.timeout_at(due):
+                return await work
+        except TimeoutError as error:
+            raise timed_out(self.account) from error
+        except FAILURES as error:
+            raise provider_error(self.account, error) from error
+
+    async def send(self, due: float, request: Callable[[], Awaitable[T]]) -> T:
+        """As `wait`, but tried once more if the connection broke before an answer began."""
+        try:
+            return await self.wait(due, request())
+        except ProviderError as error:
+            if not connection_lost(error):
+                raise
+        return await self.wait(due, request())
+
+    async def warm(self) -> None:
+        """Open a connection ahead of time, and find out whether server and key are good.
+
+        A server without a list of models (404) is as warm as any.
+        """
+        async with self.lease() as api:
+            try:
+                await self.send(self.first_due(), api.models.list)
+            except ProviderError as error:
+                if not isinstance(error.__cause__, openai.NotFoundError):
+                    raise
+
+
+@dataclass(slots=True)
+class _Pool:
+    api: openai.AsyncOpenAI
+    users: int = 0
+
+
+class Clients:
+    """The pools of a process, one for each account value, at most `size` idle ones.
+
+    The least recently used idle pool is closed when there are too many, so an account that was edited
+    leaves nothing behind. Belongs to one event loop; `aclose` when it ends.
+    """
+
+    def __init__(self, size: int = 32) -> None:
+        self._size = size
+        self._pools: OrderedDict[Account, _Pool] = OrderedDict()
+
+    def client(self, account: Account) -> Client:
+        return Client(account, self)
+
+    @asynccontextmanager
+    async def lease(self, account: Account) -> AsyncIterator[openai.AsyncOpenAI]:
+        tls = await asyncio.to_thread(_trusted) if account not in self._pools else _trusted()
+        pool = self._pools.get(account)
+        if pool is None:
+            pool = self._pools[account] = _Pool(_connect(account, tls))
+        self._pools.move_to_end(account)
+        pool.users += 1
+        try:
+            yield pool.api
+        finally:
+            pool.users -= 1
+            await self._trim()
+
+    async def aclose(self) -> None:
+        while self._pools:
+            _, pool = self._pools.popitem()
+            await pool.api.close()
+
+    async def _trim(self) -> None:
+        idle = [account for account, pool in self._pools.items() if not pool.users]
+        for account in idle[: max(0, len(self._pools) - self._size)]:
+            await self._pools.pop(account).api.close()
+
+
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """The system's certificates. Reading them takes some 20 ms, so it is done once and in a thread."""
+    return httpx2.create_ssl_context()
+
+
+def _connect(account: Account, tls: ssl.SSLContext) -> openai.AsyncOpenAI:
+    read_s = max(account.first_output_timeout_s, account.stall_timeout_s)
+    timeout = httpx2.Timeout(read_s, connect=account.connect_timeout_s, pool=account.connect_timeout_s)
+    limits = httpx2.Limits(
+        max_connections=MAX_CONNECTIONS, max_keepalive_connections=KEPT_CONNECTIONS, keepalive_expiry=KEPT_S
+    )
+    try:
+        return openai.AsyncOpenAI(
+            api_key=account.api_key or "none",
+            base_url=account.base_url or OPENAI_BASE_URL,
+            max_retries=0,
+            timeout=timeout,
+            http_client=httpx2.AsyncClient(
+                http2=False, verify=tls, limits=limits, timeout=timeout, follow_redirects=True
+            ),
+        )
+    except httpx2.InvalidURL as error:
+        raise provider_error(account, error) from error

@@ -1,0 +1,141 @@
+"""What went wrong at a provider, as a ProviderError that says what to do about it."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Iterator
+from typing import Final
+
+import httpx2
+import openai
+
+from agents.errors import ProviderError, ProviderTimeout
+from agents.spec import Account
+
+OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
+
+FAILURES: Final = (
+    openai.OpenAIError,
+    httpx2.HTTPError,
+    httpx2.InvalidURL,
+    httpx2.StreamError,
+    ssl.SSLError,
+    json.JSONDecodeError,
+    UnicodeDecodeError,
+)
+"""All that the client library and a server's nonsense can raise."""
+
+SERVER_WORDS: Final = 160
+"""Characters of the server's own message that are passed on: enough to name a parameter or a model."""
+
+_ADVICE: Final = {
+    401: "the key was refused (401); check it in the admin",
+    403: "the key may not do this (403); check what the account allows",
+    404: "no such address or model (404); check the base URL, which usually ends in /v1, and the model's name",
+    413: "the request is too large (413)",
+    429: "too many requests, or no credit left (429)",
+}
+_RETRYABLE: Final = frozenset({408, 409, 425, 429})
+
+
+def provider_error(account: Account, error: BaseException) -> ProviderError:
+    """`error` in plain words. The account's key is never in them."""
+    match error:
+        case openai.APIStatusError():
+            text, retryable = _status(error)
+        case openai.APITimeoutError() | httpx2.TimeoutException():
+            return ProviderTimeout(_worded(account, "no connection or no answer in time"), provider=account.name)
+        case openai.APIConnectionError() | httpx2.TransportError() | ssl.SSLError():
+            text, retryable = _connection(account, error)
+        case openai.APIError():
+            text, retryable = f"the server broke off with an error: {_own_words(error)}", True
+        case httpx2.InvalidURL():
+            text, retryable = _BAD_URL, False
+        case _:
+            text, retryable = not_the_api("text that cannot be read"), False
+    return ProviderError(_worded(account, text), provider=account.name, retryable=retryable)
+
+
+def unexpected(account: Account, what: str) -> ProviderError:
+    """The server answered something that the API does not know."""
+    return ProviderError(_worded(account, not_the_api(what)), provider=account.name, retryable=False)
+
+
+def broken_off(account: Account) -> ProviderError:
+    return ProviderError(_worded(account, "the answer broke off before its end"), provider=account.name)
+
+
+def timed_out(account: Account) -> ProviderTimeout:
+    limits = f"{account.first_output_timeout_s:g} s to the first output, {account.stall_timeout_s:g} s between two"
+    return ProviderTimeout(_worded(account, f"silent for too long (limits: {limits})"), provider=account.name)
+
+
+def connection_lost(error: ProviderError) -> bool:
+    """Whether no answer began because there was no connection, or a pooled one had gone stale."""
+    cause = error.__cause__
+    return isinstance(cause, openai.APIConnectionError) and not isinstance(cause, openai.APITimeoutError)
+
+
+def refusal(error: ProviderError) -> str:
+    """The server's words if it found the request itself wrong (400, 422), else ""."""
+    cause = error.__cause__
+    wrong = isinstance(cause, openai.BadRequestError | openai.UnprocessableEntityError)
+    return f"{cause.message} {cause.body}" if wrong and isinstance(cause, openai.APIStatusError) else ""
+
+
+def not_the_api(what: str) -> str:
+    return f"answered {what} instead of what the OpenAI API specifies; check the base URL, which usually ends in /v1"
+
+
+_BAD_URL: Final = "the base URL is not valid; it must begin with http:// or https://"
+
+
+def _worded(account: Account, text: str) -> str:
+    if account.api_key:
+        text = text.replace(account.api_key, "***")
+    return f"account {account.name!r}: {text}"
+
+
+def _status(error: openai.APIStatusError) -> tuple[str, bool]:
+    code = error.status_code
+    retryable = code in _RETRYABLE or code >= 500
+    if code == 429 and (wait := error.response.headers.get("retry-after")):
+        return f"{_ADVICE[429]}; it asks to wait {wait[:40]} s", retryable
+    if code in _ADVICE:
+        return _ADVICE[code], retryable
+    if code >= 500:
+        return f"the server failed ({code})", retryable
+    return f"the request was refused ({code}): {_own_words(error)}", retryable
+
+
+def _own_words(error: openai.APIError) -> str:
+    body = error.body
+    words = body.get("message") if isinstance(body, dict) else None
+    lines = str(words or error.message).strip().splitlines() or [""]
+    return lines[0][:SERVER_WORDS]
+
+
+def _connection(account: Account, error: BaseException) -> tuple[str, bool]:
+    causes = list(_causes(error))
+    if any(isinstance(cause, httpx2.UnsupportedProtocol | httpx2.InvalidURL) for cause in causes):
+        return _BAD_URL, False
+    where = _address(account)
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return f"the TLS certificate of {where} is not trusted; add its authority to the system's certificates", False
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return f"{where} does not speak TLS properly; check whether the base URL should begin with http://", False
+    if any(isinstance(cause, httpx2.ConnectError) for cause in causes):
+        return f"cannot connect to {where}; check that the server runs and that the base URL is right", True
+    return f"the connection to {where} broke", True
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _address(account: Account) -> str:
+    url = httpx2.URL(account.base_url or OPENAI_BASE_URL)
+    return f"{url.host}:{url.port}" if url.port else url.host

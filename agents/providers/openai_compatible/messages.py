@@ -1,0 +1,63 @@
+"""The history and the tools, as a chat completion request wants them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from agents.interfaces import Message, ToolCall, ToolChoice, ToolSpec
+
+Json = dict[str, Any]
+
+_NO_PARAMETERS: Final[Json] = {"type": "object", "properties": {}}
+
+
+def chat_messages(messages: Sequence[Message]) -> list[Json]:
+    return [_message(message) for message in messages]
+
+
+def chat_tools(tools: Sequence[ToolSpec]) -> list[Json]:
+    return [{"type": "function", "function": _function(tool)} for tool in tools]
+
+
+def chat_tool_choice(choice: ToolChoice) -> str | Json:
+    if choice in ("auto", "none", "required"):
+        return choice
+    return {"type": "function", "function": {"name": choice}}
+
+
+def _message(message: Message) -> Json:
+    match message.role:
+        case "tool":
+            return {"role": "tool", "tool_call_id": message.call_id or "", "content": message.text}
+        case "assistant" if message.calls:
+            calls = [_call(call) for call in message.calls]
+            return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
+        case role:
+            return {"role": role, "content": message.text}
+
+
+def _call(call: ToolCall) -> Json:
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments if is_json(call.arguments) else "{}"},
+    }
+
+
+def _function(tool: ToolSpec) -> Json:
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": dict(tool.parameters) or _NO_PARAMETERS,
+    }
+
+
+def is_json(text: str) -> bool:
+    """Whether `text` parses. A history with broken arguments is refused by Ollama and by some chat templates."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,155 @@
+"""AgentSpec: one version of an agent as plain data, complete and immutable.
+
+It is what the admin and YAML files write, what the database stores as JSON, and all that a session
+needs to know. Everything has the embedded default. Unknown keys and values out of range are refused
+with their path by `msgspec`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+EMBEDDED = "embedded"
+
+Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="lower-case letters, digits and dashes")]
+Ms = Annotated[int, Meta(ge=0, le=60_000)]
+
+
+class Part(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of all parts of a spec: frozen, strict, and written without its defaults."""
+
+
+class STTSpec(Part, frozen=True):
+    """`fallbacks` are accounts tried in order when `account` fails; the embedded one is spelled "embedded"."""
+
+    account: str = EMBEDDED
+    model: str = ""
+    language: str = "en"
+    prompt: str = ""
+    fallbacks: tuple[str, ...] = ()
+
+
+class LLMSpec(Part, frozen=True):
+    """With the embedded account, `model` is the path of a GGUF file."""
+
+    account: str = EMBEDDED
+    model: str = ""
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1, le=32_768)] = 1024
+    max_tool_rounds: Annotated[int, Meta(ge=0, le=20)] = 5
+    fallbacks: tuple[str, ...] = ()
+
+
+class TTSSpec(Part, frozen=True):
+    account: str = EMBEDDED
+    model: str = ""
+    voice: str = ""
+    speed: Annotated[float, Meta(ge=0.25, le=1.5)] = 1.0
+    fallbacks: tuple[str, ...] = ()
+
+
+class TurnDetection(Part, frozen=True, kw_only=True):
+    """When the user's turn begins and ends. Names and ranges are OpenAI Realtime's.
+
+    `server_vad` ends a turn after `silence_duration_ms`. `semantic_vad` asks the end-of-turn model at
+    each pause and waits longer, by `eagerness`, when the sentence seems unfinished. `none` leaves turns
+    to the client.
+    """
+
+    type: Literal["server_vad", "semantic_vad", "none"] = "server_vad"
+    threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    prefix_padding_ms: Annotated[int, Meta(ge=0, le=5_000)] = 300
+    silence_duration_ms: Annotated[int, Meta(ge=0, le=10_000)] = 500
+    idle_timeout_ms: Annotated[int, Meta(ge=5_000, le=30_000)] | None = None
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+class Latency(Part, frozen=True):
+    """Trades between promptness and smoothness, in ms of audio.
+
+    `lead_ms`: how far ahead of real time audio is sent. `first_delta_ms`, `delta_ms`: size of the first
+    and of later audio events. `first_chunk`: speak the first clause as soon as it ends, or wait for the
+    whole sentence.
+    """
+
+    lead_ms: Annotated[int, Meta(ge=40, le=5_000)] = 300
+    first_delta_ms: Annotated[int, Meta(ge=20, le=200)] = 40
+    delta_ms: Annotated[int, Meta(ge=20, le=400)] = 100
+    first_chunk: Literal["clause", "sentence"] = "clause"
+
+
+Override = Literal["instructions", "tools", "voice", "turn_detection", "formats", "transcription"]
+
+
+class Overrides(Part, frozen=True):
+    """What a client may change in its session, by the kind of its key."""
+
+    server_keys: tuple[Override, ...] = ("instructions", "tools", "voice", "turn_detection", "formats", "transcription")
+    ephemeral: tuple[Override, ...] = ("turn_detection", "formats", "transcription")
+
+
+class ToolRef(Part, frozen=True):
+    """A tool the agent may use. `kind` "builtin" names one of ours; "webhook" is called over HTTP.
+
+    `secret_name` names the stored secret that signs the webhook's requests.
+    """
+
+    name: str
+    kind: Literal["builtin", "webhook"] = "builtin"
+    description: str = ""
+    parameters: dict[str, Any] = {}
+    url: str = ""
+    timeout_s: Annotated[float, Meta(gt=0, le=60)] = 10.0
+    side_effects: bool = True
+
+
+class AgentSpec(Part, frozen=True, kw_only=True):
+    slug: Slug
+    version: int = 0
+    name: str = ""
+    instructions: str = ""
+    greeting: str = ""
+    brain: Literal["llm", "answers"] = "answers"
+    stt: STTSpec = STTSpec()
+    llm: LLMSpec = LLMSpec()
+    tts: TTSSpec = TTSSpec()
+    turn_detection: TurnDetection = TurnDetection()
+    latency: Latency = Latency()
+    overrides: Overrides = Overrides()
+    tools: tuple[ToolRef, ...] = ()
+    knowledge: tuple[str, ...] = ()
+    store_text: bool = False
+    apology: str = "Sorry, I have trouble answering just now. Please try again in a moment."
+
+
+def from_json(data: bytes | str) -> AgentSpec:
+    """The spec in `data`; `msgspec.ValidationError` names the path of what is wrong."""
+    return msgspec.json.decode(data, type=AgentSpec)
+
+
+def to_json(spec: AgentSpec) -> str:
+    return msgspec.json.encode(spec).decode()
+
+
+class Account(Struct, frozen=True, kw_only=True):
+    """A provider account with its key in the clear: made when a session starts, never stored or logged.
+
+    `kind` is a key of `agents.providers.catalog`. Timeouts are in seconds: `first_output_timeout_s` for
+    the first byte of an answer, `stall_timeout_s` between two.
+    """
+
+    name: str
+    kind: str
+    base_url: str = ""
+    api_key: str = ""
+    connect_timeout_s: float = 3.0
+    first_output_timeout_s: float = 10.0
+    stall_timeout_s: float = 5.0
+
+    def __repr__(self) -> str:
+        return f"Account(name={self.name!r}, kind={self.kind!r}, base_url={self.base_url!r})"

@@ -1,0 +1,25 @@
+"""What load balancers and orchestrators ask: is this process alive, and may it be given callers?"""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from sessions import host
+
+
+@require_safe
+@never_cache
+async def alive(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"status": "alive"})
+
+
+@require_safe
+@never_cache
+async def ready(request: HttpRequest) -> JsonResponse:
+    """200 once every model is warm; until then 503, naming what is missing."""
+    missing = sorted(part for part, is_ready in host.readiness().items() if not is_ready)
+    if missing:
+        return JsonResponse({"status": "starting", "missing": missing}, status=503)
+    return JsonResponse({"status": "ready"})

@@ -1,0 +1,292 @@
+"""Who is calling: server keys (`sk_…`), client secrets (`ek_…`), and what they may do.
+
+Keys are 256 random bits, so their SHA-256 digest needs no salt; the keys themselves are shown once, when
+they are made, and stored and logged nowhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, cast
+
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError
+from django.db.models import Q
+from django.http import HttpRequest
+from django.utils import timezone
+
+from agents.spec import AgentSpec, Override
+from sessions.errors import InvalidKey, TooManyFailures
+from sessions.models import ApiKey, ClientSecret
+
+log = logging.getLogger(__name__)
+
+DEVELOPMENT_KEY = "development key"
+"""The name of the key that is made for a developer; it is honoured in development mode only."""
+SHOWN_CHARS = 11
+LAST_USED_EVERY = timedelta(minutes=1)
+SUBPROTOCOL = "realtime"
+SUBPROTOCOL_KEY = "openai-insecure-api-key."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who is calling. `agents` are the slugs it may use, empty for all of them.
+
+    An ephemeral one carries what its secret's creator decided: the session to start with, the version of
+    the agent (None: the published one), and what it may change beyond what the agent lists.
+    """
+
+    kind: Literal["server", "ephemeral", "user"]
+    id: str
+    agents: frozenset[str] = frozenset()
+    key_id: int | None = None
+    session: Mapping[str, Any] | None = None
+    version: int | None = None
+    extra_overrides: frozenset[Override] = frozenset()
+
+    def may_use(self, slug: str) -> bool:
+        return not self.agents or slug in self.agents
+
+    def overrides(self, spec: AgentSpec) -> frozenset[Override]:
+        """What this caller may change of the agent's session."""
+        granted = frozenset(spec.overrides.server_keys)
+        if self.kind != "ephemeral":
+            return granted
+        return frozenset(spec.overrides.ephemeral) | (self.extra_overrides & granted)
+
+
+# --- checking ------------------------------------------------------------------------------------
+
+
+class FailureLimit:
+    """Counts wrong keys by address, in windows of a fixed length; the oldest address is forgotten first."""
+
+    def __init__(
+        self, *, most: int, window_s: float = 60.0, addresses: int = 10_000, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.most, self.window_s, self.addresses, self.clock = most, window_s, addresses, clock
+        self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def check(self, address: str) -> None:
+        began, count = self._windows.get(address, (0.0, 0))
+        left = began + self.window_s - self.clock()
+        if count >= self.most and left > 0:
+            raise TooManyFailures(retry_after_s=int(left) + 1)
+
+    def count(self, address: str) -> None:
+        now = self.clock()
+        began, count = self._windows.pop(address, (now, 0))
+        if now - began >= self.window_s:
+            began, count = now, 0
+        self._windows[address] = (began, count + 1)
+        if len(self._windows) > self.addresses:
+            self._windows.popitem(last=False)
+
+
+class RecentPrincipals:
+    """Keys seen in the last few seconds. A revoked key works for `ttl_s` longer, at most."""
+
+    def __init__(
+        self, *, ttl_s: float = 5.0, entries: int = 1_000, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.ttl_s, self.entries, self.clock = ttl_s, entries, clock
+        self._held: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
+
+    def get(self, digest: str) -> Principal | None:
+        until, principal = self._held.get(digest, (0.0, None))
+        return principal if self.clock() < until else None
+
+    def put(self, digest: str, principal: Principal, lives_s: float | None) -> None:
+        ttl = self.ttl_s if lives_s is None else min(self.ttl_s, lives_s)
+        self._held[digest] = (self.clock() + ttl, principal)
+        self._held.move_to_end(digest)
+        if len(self._held) > self.entries:
+            self._held.popitem(last=False)
+
+
+class Authenticator:
+    """Turns keys into principals, at one indexed query for a key not seen in the last seconds."""
+
+    def __init__(self, failures: FailureLimit, recent: RecentPrincipals) -> None:
+        self.failures = failures
+        self.recent = recent
+
+    async def principal(self, key: str | None, address: str) -> Principal:
+        """Whose key it is. `InvalidKey` if nobody's, `TooManyFailures` if `address` has guessed too often."""
+        if not key:
+            raise InvalidKey
+        digest = digest_of(key)
+        if known := self.recent.get(digest):
+            return known
+        self.failures.check(address)
+        found: tuple[Principal, float | None] | None = await database_sync_to_async(_find)(key, digest)
+        if found is None:
+            self.failures.count(address)
+            log.warning("wrong API key", extra={"address": address})
+            raise InvalidKey("Incorrect API key provided, or it has expired or been revoked.")
+        principal, lives_s = found
+        self.recent.put(digest, principal, lives_s)
+        return principal
+
+
+def digest_of(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _find(key: str, digest: str) -> tuple[Principal, float | None] | None:
+    """The principal of a key, and how many more seconds it has."""
+    if _is_fixed_development_key(digest):
+        return Principal(kind="server", id="development"), None
+    return _find_secret(digest) if key.startswith("ek_") else _find_key(digest)
+
+
+def _is_fixed_development_key(digest: str) -> bool:
+    fixed: str = settings.REPARTEE_DEV_API_KEY if settings.DEVELOPMENT else ""
+    return bool(fixed) and hmac.compare_digest(digest_of(fixed), digest)
+
+
+def _find_key(digest: str) -> tuple[Principal, float | None] | None:
+    key = ApiKey.objects.filter(digest=digest, revoked_at=None).first()
+    if key is None or not hmac.compare_digest(key.digest, digest):
+        return None
+    if key.name == DEVELOPMENT_KEY and not settings.DEVELOPMENT:
+        return None
+    _note_use(key)
+    return Principal(kind="server", id=f"key-{key.pk}", agents=frozenset(key.agents), key_id=key.pk), None
+
+
+def _find_secret(digest: str) -> tuple[Principal, float | None] | None:
+    alive = ClientSecret.objects.filter(expires_at__gt=timezone.now()).filter(
+        Q(created_by_key=None) | Q(created_by_key__revoked_at=None)
+    )
+    secret = alive.filter(digest=digest).first()
+    if secret is None or not hmac.compare_digest(secret.digest, digest):
+        return None
+    principal = Principal(
+        kind="ephemeral",
+        id=f"secret-{secret.pk}",
+        agents=frozenset({secret.agent}),
+        key_id=secret.created_by_key_id,
+        session=secret.session,
+        version=secret.version,
+        extra_overrides=frozenset(cast("list[Override]", secret.overrides)),
+    )
+    return principal, (secret.expires_at - timezone.now()).total_seconds()
+
+
+def _note_use(key: ApiKey) -> None:
+    """A key's last use, to the minute. That it cannot be written now is no reason to refuse the key."""
+    now = timezone.now()
+    if key.last_used_at is not None and now - key.last_used_at < LAST_USED_EVERY:
+        return
+    try:
+        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+    except OperationalError:
+        log.warning("could not note the use of an API key", extra={"key_id": key.pk})
+
+
+# --- where a request carries its key -------------------------------------------------------------
+
+authenticator = Authenticator(
+    FailureLimit(most=getattr(settings, "REPARTEE_KEY_FAILURES_PER_MINUTE", 30)), RecentPrincipals()
+)
+
+
+async def authenticate_websocket(scope: Mapping[str, Any]) -> Principal:
+    """The caller of a WebSocket: by its Authorization header, else by the subprotocol that browsers use."""
+    headers: Collection[tuple[bytes, bytes]] = scope["headers"]
+    given = next((value.decode("latin-1") for name, value in headers if name.lower() == b"authorization"), None)
+    return await authenticator.principal(
+        _bearer(given) if given else _subprotocol_key(scope.get("subprotocols") or ()), _address(scope.get("client"))
+    )
+
+
+async def authenticate_http(request: HttpRequest) -> Principal:
+    """The caller of an API view. Cookies are not looked at, so no other site can borrow them."""
+    address = request.META.get("REMOTE_ADDR") or ""
+    return await authenticator.principal(_bearer(request.headers.get("authorization", "")), address)
+
+
+def _bearer(header: str) -> str | None:
+    scheme, _, key = header.strip().partition(" ")
+    return key.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _subprotocol_key(offered: Collection[str]) -> str | None:
+    keys = (name.removeprefix(SUBPROTOCOL_KEY) for name in offered if name.startswith(SUBPROTOCOL_KEY))
+    return next(keys, None)
+
+
+def _address(client: Collection[Any] | None) -> str:
+    return str(next(iter(client))) if client else ""
+
+
+# --- making and ending keys ----------------------------------------------------------------------
+
+
+def create_key(*, name: str, agents: Collection[str] = ()) -> tuple[ApiKey, str]:
+    """A new key's record, and the key itself: this is the only time it is known."""
+    key = "sk_" + secrets.token_urlsafe(32)
+    record = ApiKey.objects.create(
+        name=name, prefix=key[:SHOWN_CHARS], digest=digest_of(key), agents=sorted(set(agents))
+    )
+    return record, key
+
+
+def revoke_key(record: ApiKey) -> None:
+    """End a key, and with it the client secrets it made. Sessions that run go on."""
+    record.revoked_at = timezone.now()
+    record.save(update_fields=["revoked_at"])
+
+
+def ensure_dev_key() -> str | None:
+    """Make the developer's key if there is none. The key if it was made now; None if it is already known."""
+    if not settings.DEVELOPMENT:
+        raise ImproperlyConfigured("A development key is made with REPARTEE_ENV=development only.")
+    if settings.REPARTEE_DEV_API_KEY or ApiKey.objects.filter(name=DEVELOPMENT_KEY, revoked_at=None).exists():
+        return None
+    return create_key(name=DEVELOPMENT_KEY)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedSecret:
+    value: str
+    expires_at: datetime
+
+
+def issue_secret(
+    *,
+    agent: str,
+    version: int | None = None,
+    session: Mapping[str, Any] | None = None,
+    overrides: Collection[Override] = (),
+    lives_s: int = 600,
+    key_id: int | None = None,
+    user_id: int | None = None,
+) -> IssuedSecret:
+    """A client secret for one agent. Those that expired are deleted on the way."""
+    now = timezone.now()
+    ClientSecret.objects.filter(expires_at__lt=now).delete()
+    value = "ek_" + secrets.token_urlsafe(32)
+    secret = ClientSecret.objects.create(
+        digest=digest_of(value),
+        expires_at=now + timedelta(seconds=lives_s),
+        session=dict(session or {}),
+        agent=agent,
+        version=version,
+        overrides=sorted(overrides),
+        created_by_key_id=key_id,
+        created_by_user_id=user_id,
+    )
+    return IssuedSecret(value, secret.expires_at)

@@ -1,0 +1,126 @@
+"""Requests that are refused before a session begins, as HTTP knows them.
+
+Refusal           400
+├── InvalidKey       401
+├── Forbidden        403
+├── UnknownModel     404
+├── TooLarge         413
+└── TooManyFailures  429
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import DatabaseError
+
+from agents.errors import ClientError, ConfigurationError, Overloaded
+
+RETRY_AFTER_S = 5
+
+
+class Refusal(ClientError):
+    """The request is not valid."""
+
+    status = 400
+
+
+class InvalidKey(Refusal):
+    """No valid API key. Send it as `Authorization: Bearer <key>`."""
+
+    status = 401
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or str(type(self).__doc__), code="invalid_api_key")
+
+
+class Forbidden(Refusal):
+    """This key may not do that."""
+
+    status = 403
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="permission_denied")
+
+
+class UnknownModel(Refusal):
+    """There is no such model, or not for this key."""
+
+    status = 404
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="model_not_found", param="model")
+
+
+class TooLarge(Refusal):
+    """The request is too large."""
+
+    status = 413
+
+    def __init__(self) -> None:
+        super().__init__(str(type(self).__doc__), code="request_too_large")
+
+
+class TooManyFailures(Refusal):
+    """Too many requests with a wrong key."""
+
+    status = 429
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("Too many requests with a wrong key; try again later.", code="rate_limit_exceeded")
+        self.retry_after_s = retry_after_s
+
+
+REFUSED = (ClientError, ConfigurationError, Overloaded, DatabaseError)
+"""What may go wrong between a request and its session, and has an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An error as an HTTP response. `error` is the object that OpenAI's clients read."""
+
+    status: int
+    error: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {"error": self.error}
+
+    @property
+    def close_code(self) -> int:
+        """For a WebSocket whose upgrade could not be refused."""
+        return 1008 if self.status < 500 else 1013
+
+
+def answer_to(error: Exception) -> Answer:
+    """The answer to one of `REFUSED`. What an operator must repair is not told to the client."""
+    match error:
+        case TooManyFailures():
+            headers = {"Retry-After": str(error.retry_after_s)}
+            return Answer(error.status, _details("rate_limit_error", error.code, str(error)), headers)
+        case ClientError():
+            status = error.status if isinstance(error, Refusal) else 404 if error.code == "model_not_found" else 400
+            return Answer(status, _details("invalid_request_error", error.code, str(error), error.param))
+        case Overloaded():
+            return _unavailable(str(error), "server_overloaded")
+        case ConfigurationError():
+            message = "The agent is not set up correctly; its operator finds the reason in the server's log."
+            return Answer(500, _details("server_error", "agent_misconfigured", message))
+        case _:
+            return _unavailable("The server cannot reach its database; try again shortly.", "server_error")
+
+
+def _unavailable(message: str, code: str) -> Answer:
+    return Answer(503, _details("server_error", code, message), {"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _details(kind: str, code: str | None, message: str, param: str | None = None) -> dict[str, Any]:
+    return {"message": message, "type": kind, "param": param, "code": code}
+
+
+def request_id() -> str:
+    """The id of one HTTP exchange, sent back as `X-Request-Id`."""
+    return f"req_{secrets.token_hex(12)}"

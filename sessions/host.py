@@ -1,0 +1,175 @@
+"""SessionHost: what one process shares, and the task group that owns every live session in it.
+
+Opened by the ASGI lifespan; under a server that sends none (daphne), by the first connection. On the way
+out it lets sessions say that they end, and writes what is still to be written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
+
+from django.conf import settings
+
+from agents.audio import Audio
+from agents.build import VoiceAgent
+from agents.errors import Overloaded
+from agents.interfaces import VADStream
+from agents.providers.fallback import Breakers
+from agents.providers.local.models import LocalModels, LocalOptions
+from agents.providers.openai_compatible.client import Clients
+from sessions.cluster.handles import LocalHandle
+from sessions.journal import DatabaseJournal, database_journal
+from sessions.pipeline.bounds import Bounds
+from sessions.pipeline.listening import Ears
+from sessions.pipeline.live_session import Identity, LiveSession
+from sessions.pipeline.messages import CloseSession, SessionConfig
+from telemetry import counters, names
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 1.0
+"""What live sessions get to end by themselves when the process stops; the journal gets as much again."""
+
+
+def new_id(prefix: str) -> str:
+    """A fresh id such as "resp_4f…": 96 random bits."""
+    return f"{prefix}_{secrets.token_hex(12)}"
+
+
+class SessionHost:
+    """Opens sessions and ends them. `models`, `clients` and `journal` are shared by all of them."""
+
+    def __init__(self, models: LocalModels, clients: Clients, journal: DatabaseJournal, bounds: Bounds) -> None:
+        self.models = models
+        self.clients = clients
+        self.breakers = Breakers()
+        self.journal = journal
+        self.bounds = bounds
+        self._group = asyncio.TaskGroup()
+        self._sessions: dict[str, LiveSession] = {}
+        self._warming: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        self.journal.start()
+        self._warming = self._group.create_task(self._warm(), name="warm")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._drain()
+            await self._group.__aexit__(kind, error, trace)
+        finally:
+            await self.journal.aclose(DRAIN_S)
+            await self.clients.aclose()
+            self.models.close()
+
+    def open(self, agent: VoiceAgent, config: SessionConfig, *, session_id: str, transport: str) -> LocalHandle:
+        """Start a session; it runs until it ends or its handle is closed. Overloaded when there are too many."""
+        if len(self._sessions) >= self.bounds.sessions:
+            counters.count(names.OVERLOADED, what="sessions")
+            raise Overloaded("This server is full. Try again in a few seconds.")
+        session = LiveSession(
+            agent,
+            Ears(agent.vad, agent.stt, agent.end_of_turn, self._detect),
+            config,
+            identity=Identity(session_id, transport),
+            bounds=self.bounds,
+            journal=self.journal,
+            clock=time.monotonic,
+            new_id=new_id,
+        )
+        self._sessions[session_id] = session
+        task = self._group.create_task(self._hold(session_id, session), name=session_id)
+        return LocalHandle(session, task, audio_stall_s=self.bounds.audio_in_stall_s)
+
+    async def _hold(self, session_id: str, session: LiveSession) -> None:
+        """Run one session. Its bugs end it and nothing else: this is one of three places that catch everything."""
+        try:
+            await session.run()
+        except Exception:
+            log.exception("session failed", extra={"session": session_id})
+        finally:
+            del self._sessions[session_id]
+
+    async def _detect(self, stream: VADStream, audio: Audio) -> list[tuple[int, float]]:
+        return await self.models.pool.vad.run(stream.push, audio, timeout_s=self.bounds.reply_stall_s)
+
+    async def _warm(self) -> None:
+        try:
+            await self.models.warm()
+        except Exception:
+            log.exception("models could not be loaded")
+
+    async def _drain(self) -> None:
+        if self._warming is not None:
+            self._warming.cancel()
+        for session in list(self._sessions.values()):
+            try:
+                session.accept(CloseSession("shutdown"))
+            except Overloaded:
+                log.warning("a session was too busy to be told of the shutdown")
+        deadline = time.monotonic() + DRAIN_S
+        while self._sessions and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+
+
+_host: SessionHost | None = None
+_owner: asyncio.Task[None] | None = None
+
+
+def _make() -> SessionHost:
+    options = LocalOptions(**settings.REPARTEE_LOCAL_OPTIONS)
+    return SessionHost(
+        LocalModels(settings.REPARTEE_DATA / "models", options),
+        Clients(),
+        database_journal(),
+        settings.REPARTEE_BOUNDS,
+    )
+
+
+@asynccontextmanager
+async def lifespan() -> AsyncIterator[SessionHost]:
+    """The process's host, for as long as the block lasts."""
+    global _host
+    async with _make() as _host:
+        try:
+            yield _host
+        finally:
+            _host = None
+
+
+async def current() -> SessionHost:
+    """The process's host. Opens it if no lifespan did; it then lasts as long as the event loop."""
+    global _owner
+    if _host is None:
+        ready = asyncio.Event()
+        _owner = asyncio.get_running_loop().create_task(_keep_open(ready), name="session-host")
+        await ready.wait()
+    assert _host is not None
+    return _host
+
+
+async def _keep_open(ready: asyncio.Event) -> None:
+    async with lifespan():
+        ready.set()
+        await asyncio.get_running_loop().create_future()
+
+
+def readiness() -> dict[str, bool]:
+    """Which parts are ready for callers; the server is ready when all are."""
+    if _host is None:
+        return {"host": False}
+    return {"host": True, **_host.models.ready}

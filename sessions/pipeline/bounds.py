@@ -1,0 +1,33 @@
+"""Every bound of a live session, in one place. What happens at each is in docs/reference/settings.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Each field is the setting `REPARTEE_<FIELD>` in upper case."""
+
+    audio_in_bytes: int = 16 * 1024 * 1024
+    audio_in_stall_s: float = 10.0
+    inbox_messages: int = 512
+    events_out: int = 256
+    audio_events_out: int = 4
+    write_timeout_s: float = 10.0
+    tts_chunks: int = 5
+    words_ahead: int = 64
+    segments_ahead: int = 4
+    item_audio_items: int = 2
+    item_audio_ms: int = 60_000
+    utterance_ms: int = 120_000
+    conversation_items: int = 1_000
+    item_text_chars: int = 100_000
+    instructions_chars: int = 100_000
+    tools: int = 128
+    reply_s: int = 600
+    reply_stall_s: float = 75.0
+    side_responses: int = 8
+    sessions: int = 200
+    session_s: int = 3_600
+    idle_s: int = 900

@@ -1,0 +1,141 @@
+"""The items of one conversation, in order, and what a brain gets to see of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from agents.audio import Audio
+from agents.errors import ClientError
+from agents.interfaces import Message, ToolCall
+from sessions.pipeline.messages import CallItem, CallOutputItem, Content, Item, MessageItem
+from sessions.pipeline.playback import Ledger
+
+MAX_ASIDES = 32
+"""Messages for the brain alone that one item may carry."""
+
+
+class Conversation:
+    """Ordered items with their audio and ledgers. Past `max_items` the oldest leave.
+
+    Audio is kept for the last `audio_items` items that have any, `audio_ms` of each at most.
+    """
+
+    def __init__(self, *, max_items: int, audio_items: int, audio_ms: int) -> None:
+        self._items: dict[str, Item] = {}
+        self._order: list[str] = []
+        self._ledgers: dict[str, Ledger] = {}
+        self._audio: dict[str, Audio] = {}
+        self._asides: dict[str, tuple[Message, ...]] = {}
+        self._max_items = max_items
+        self._audio_items = audio_items
+        self._audio_ms = audio_ms
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._items
+
+    def __iter__(self) -> Iterator[Item]:
+        return (self._items[item_id] for item_id in self._order)
+
+    def get(self, item_id: str, *, code: str = "item_retrieve_invalid_item_id") -> Item:
+        try:
+            return self._items[item_id]
+        except KeyError:
+            raise ClientError(f"Item with item_id not found: {item_id}", code=code, param="item_id") from None
+
+    def add(self, item: Item, previous_id: str | None = None) -> str | None:
+        """Insert after `previous_id` (None: at the end, "root": first); the id now before it, or None."""
+        if item.id in self._items:
+            raise ClientError(
+                f"An item with id {item.id} already exists.", code="item_create_duplicate_item_id", param="item.id"
+            )
+        index = self._index_after(previous_id)
+        self._order.insert(index, item.id)
+        self._items[item.id] = item
+        while len(self._order) > self._max_items:
+            self.delete(self._order[0])
+        return self.previous(item.id)
+
+    def previous(self, item_id: str) -> str | None:
+        index = self._order.index(item_id) if item_id in self._items else 0
+        return self._order[index - 1] if index else None
+
+    @property
+    def last_id(self) -> str | None:
+        return self._order[-1] if self._order else None
+
+    def update(self, item: Item) -> None:
+        """Replace an item by its newer self; nothing happens if it has been deleted."""
+        if item.id in self._items:
+            self._items[item.id] = item
+
+    def delete(self, item_id: str) -> None:
+        self.get(item_id, code="item_delete_invalid_item_id")
+        self._order.remove(item_id)
+        del self._items[item_id]
+        self._ledgers.pop(item_id, None)
+        self._audio.pop(item_id, None)
+        self._asides.pop(item_id, None)
+
+    def remember(self, *messages: Message) -> None:
+        """Messages for the brain alone, placed after what is now the last item: the client never sees them."""
+        if self._order:
+            self._asides[self._order[-1]] = (*self._asides.get(self._order[-1], ()), *messages)[-MAX_ASIDES:]
+
+    def keep_audio(self, item_id: str, audio: Audio) -> None:
+        self._audio.pop(item_id, None)
+        self._audio[item_id] = audio.slice(0, self._audio_ms * audio.rate // 1000)
+        while len(self._audio) > self._audio_items:
+            del self._audio[next(iter(self._audio))]
+
+    def audio_of(self, item_id: str) -> Audio | None:
+        return self._audio.get(item_id)
+
+    def keep_ledger(self, item_id: str, ledger: Ledger) -> None:
+        self._ledgers[item_id] = ledger
+
+    def truncate(self, item_id: str, audio_end_ms: int) -> int:
+        """Cut a spoken reply to what was heard; the position used, clamped to its audio."""
+        item = self.get(item_id, code="item_truncate_invalid_item_id")
+        ledger = self._ledgers.get(item_id)
+        if ledger is None or not isinstance(item, MessageItem):
+            raise ClientError(
+                "Only audio replies can be truncated.", code="item_truncate_invalid_item", param="item_id"
+            )
+        ledger.heard_ms = min(max(0, audio_end_ms), ledger.audio_ms)
+        audio = self._audio.get(item_id)
+        if audio is not None:
+            self._audio[item_id] = audio.slice(0, int(ledger.heard_ms * audio.rate / 1000))
+        self.update(replace(item, content=(Content("audio", transcript=ledger.heard_text),)))
+        return int(ledger.heard_ms)
+
+    def messages(self, items: Iterable[Item] | None = None) -> list[Message]:
+        """What the brain sees; items without words are left out."""
+        messages: list[Message] = []
+        for item in self if items is None else items:
+            message = _message(item)
+            messages += [message] if message else []
+            messages += self._asides.get(item.id, ()) if items is None else ()
+        return messages
+
+    def _index_after(self, previous_id: str | None) -> int:
+        if previous_id is None:
+            return len(self._order)
+        if previous_id == "root":
+            return 0
+        self.get(previous_id, code="item_create_invalid_previous_item_id")
+        return self._order.index(previous_id) + 1
+
+
+def _message(item: Item) -> Message | None:
+    match item:
+        case CallItem():
+            return Message("assistant", "", calls=(ToolCall(item.call_id, item.name, item.arguments),))
+        case CallOutputItem():
+            return Message("tool", item.output, call_id=item.call_id)
+        case MessageItem():
+            text = " ".join(filter(None, (part.text or part.transcript or "" for part in item.content))).strip()
+            return Message(item.role, text) if text else None

@@ -1,0 +1,79 @@
+"""Events on their way to one client, in order, with room kept for what matters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+
+from sessions.pipeline.messages import AudioOut, Event, SessionEnded
+
+
+class Outbox:
+    """One ordered stream. Audio waits for room; other events never do.
+
+    A client that lets more than `events` pile up is a slow client: `overflowed` is set, everything is
+    dropped and the stream ends. Audio of a response can be discarded, and is the only thing that ever is.
+    """
+
+    def __init__(self, events: int, audio_events: int) -> None:
+        self._limit = events
+        self._audio_limit = audio_events
+        self._events: deque[Event] = deque(maxlen=events + 1)
+        self._audio = 0
+        self._ready = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self.overflowed = False
+        self.closed = False
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def put(self, event: Event) -> None:
+        """Queue an event; after the last one (SessionEnded) nothing more is taken."""
+        if self.closed:
+            return
+        if len(self._events) >= self._limit:
+            self.overflowed = True
+            self._events.clear()
+            event = SessionEnded("slow_client")
+        self._events.append(event)
+        self.closed = isinstance(event, SessionEnded)
+        self._ready.set()
+        if self.closed:
+            self._room.set()
+
+    async def put_audio(self, event: AudioOut) -> None:
+        """Queue audio once there is room for it."""
+        while self._audio >= self._audio_limit and not self.closed:
+            self._room.clear()
+            await self._room.wait()
+        self._audio += 1
+        self.put(event)
+
+    def discard_audio(self, response_id: str) -> int:
+        """Take back audio of `response_id` not yet sent; how many ms that were."""
+        kept = [e for e in self._events if not (isinstance(e, AudioOut) and e.response_id == response_id)]
+        dropped = sum(e.audio.ms for e in self._events if isinstance(e, AudioOut) and e.response_id == response_id)
+        self._events = deque(kept, maxlen=self._limit + 1)
+        self._count_audio()
+        return round(dropped)
+
+    def _count_audio(self) -> None:
+        self._audio = sum(isinstance(event, AudioOut) for event in self._events)
+        if self._audio < self._audio_limit:
+            self._room.set()
+
+    async def __aiter__(self) -> AsyncGenerator[Event, None]:
+        while True:
+            while not self._events:
+                self._ready.clear()
+                await self._ready.wait()
+            event = self._events.popleft()
+            if isinstance(event, AudioOut):
+                self._audio -= 1
+                self._room.set()
+            yield event
+            if isinstance(event, SessionEnded):
+                return

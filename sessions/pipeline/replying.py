@@ -1,0 +1,350 @@
+"""One reply: think | sentences | synthesize | pace, in one task that a barge-in cancels.
+
+A reply writes only what is its own: its items, its ledger, its marks and its events. Who starts and ends
+it, and what the conversation makes of it, is the live session's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Literal
+
+from agents.audio import Audio, join
+from agents.build import VoiceAgent
+from agents.errors import ProviderError, ProviderTimeout
+from agents.interfaces import (
+    Finish,
+    HangUp,
+    ReplyRequest,
+    Segment,
+    Source,
+    Speech,
+    TextDelta,
+    Toolbox,
+    ToolCall,
+    Usage,
+    VoiceOptions,
+)
+from sessions.pipeline.bounds import Bounds
+from sessions.pipeline.conversation import Conversation
+from sessions.pipeline.messages import (
+    AudioOut,
+    CallItem,
+    Content,
+    MessageItem,
+    Modality,
+    OutputDone,
+    OutputStarted,
+    ResponseDone,
+    ResponseOptions,
+    ResponseStarted,
+    SourceShown,
+    TextOut,
+)
+from sessions.pipeline.outbox import Outbox
+from sessions.pipeline.pacing import Pacer, recut
+from sessions.pipeline.pipes import Pipeline
+from sessions.pipeline.playback import Ledger
+from sessions.pipeline.text import sentences
+from telemetry.trace import TurnMarks
+
+Status = Literal["completed", "cancelled", "incomplete", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a reply is to do, decided when it starts.
+
+    `script` is spoken instead of asking the brain (a greeting). `failure` is a fault that came before the
+    reply: it only apologises.
+    """
+
+    response_id: str
+    options: ResponseOptions
+    modality: Modality
+    voice: VoiceOptions
+    request: ReplyRequest
+    max_output_tokens: int | None = None
+    script: str | None = None
+    failure: ProviderError | None = None
+    turn_id: str | None = None
+    user_end_sample: int | None = None
+
+
+class Reply:
+    def __init__(
+        self,
+        plan: Plan,
+        agent: VoiceAgent,
+        toolbox: Toolbox,
+        *,
+        conversation: Conversation,
+        outbox: Outbox,
+        bounds: Bounds,
+        marks: TurnMarks,
+        new_item_id: Callable[[], str],
+    ) -> None:
+        self.plan = plan
+        self.marks = marks
+        self.pacer = Pacer(agent.spec.latency.lead_ms, marks.clock)
+        self.ledger = Ledger()
+        self.usage = Usage()
+        self.hang_up = False
+        self.thinking = True
+        self.closed = False
+        self.status: Status | None = None
+        self.error: ProviderError | None = plan.failure
+        self.message: MessageItem | None = None
+        self._agent = agent
+        self._toolbox = toolbox
+        self._conversation = conversation
+        self._outbox = outbox
+        self._bounds = bounds
+        self._new_item_id = new_item_id
+        self._finish: Finish | None = None
+        self._message_index = 0
+        self._outputs: list[MessageItem | CallItem] = []
+        self._segments: list[str] = []
+        self._begun = 0
+        self._sources: list[Source] = []
+        self._audio: list[Audio] = []
+        self._written = ""
+
+    @property
+    def id(self) -> str:
+        return self.plan.response_id
+
+    @property
+    def playing(self) -> bool:
+        """Whether, by our estimate, the listener hears it now or will in a moment."""
+        return (not self.closed and self.pacer.released_ms > 0) or self.pacer.unplayed_ms() > 0
+
+    def start(self) -> None:
+        """Announce the response."""
+        plan = self.plan
+        self._outbox.put(
+            ResponseStarted(self.id, plan.options, plan.modality, plan.voice.voice, plan.max_output_tokens)
+        )
+
+    async def run(self) -> None:
+        """Say it all. Provider faults end in an apology and are kept in `error`; cancellation passes through."""
+        if self.error is None:
+            try:
+                async with asyncio.timeout(self._bounds.reply_s):
+                    await self._speak(self._thoughts())
+            except* ProviderError as group:
+                self.error = _first(group)
+            except* TimeoutError:
+                self.error = ProviderTimeout("The reply took too long.", provider="reply")
+        self.thinking = False
+        if self.error is not None:
+            await self._apologise()
+
+    async def _apologise(self) -> None:
+        text = self._agent.spec.apology
+        if not text:
+            return
+        del self._segments[self._begun :]  # thought of, but never to be heard
+        try:
+            await self._speak(_recite(f" {text}" if self._segments else text))
+        except* ProviderError:
+            pass  # the voice itself is what failed: the failed response says why
+
+    async def _speak(self, words: AsyncGenerator[str, None]) -> None:
+        if self.plan.modality == "text":
+            async with aclosing(words):
+                async for word in words:
+                    self._write(word)
+            return
+        latency, bounds = self._agent.spec.latency, self._bounds
+        async with Pipeline() as p:
+            thought = p.stage("think", words, bounds.words_ahead)
+            lines = p.stage("sentences", self._lines(thought), bounds.segments_ahead)
+            voiced = self._agent.tts.synthesize(lines, self.plan.voice, self.marks)
+            pieces = recut(voiced, first_ms=latency.first_delta_ms, ms=latency.delta_ms)
+            speech = p.stage("synthesize", pieces, bounds.tts_chunks)
+            while (piece := await self._next(speech)) is not None:
+                await self.pacer.release(piece.audio.ms)
+                await self._say(piece)
+        self._begin_segments(len(self._segments))
+
+    async def _next(self, speech: AsyncIterator[Speech]) -> Speech | None:
+        """The next piece. The watchdog of last resort: providers have shorter ones of their own."""
+        async with asyncio.timeout(self._bounds.reply_stall_s):
+            return await anext(speech, None)
+
+    # --- thinking ---
+
+    async def _thoughts(self) -> AsyncGenerator[str, None]:
+        if self.plan.script is not None:
+            yield self.plan.script
+            return
+        async with aclosing(self._agent.brain.reply(self.plan.request, self._toolbox, self.marks)) as thoughts:
+            async for thought in thoughts:
+                match thought:
+                    case TextDelta(text):
+                        yield text
+                    case ToolCall():
+                        self._call(thought)
+                    case Usage():
+                        self.usage += thought
+                    case Source():
+                        self._show(thought)
+                    case Finish():
+                        self._finish = thought
+                    case HangUp():
+                        self.hang_up = True
+        self.thinking = False
+
+    async def _lines(self, words: AsyncIterator[str]) -> AsyncGenerator[Segment, None]:
+        offset = len(self._segments)
+        async for segment in sentences(words, self._agent.spec.latency.first_chunk):
+            self._segments.append(segment.text)
+            self.marks.stamp(f"seg[{offset + segment.id}].text_ready")
+            yield Segment(offset + segment.id, segment.text)
+
+    def _call(self, call: ToolCall) -> None:
+        index = self._next_index()
+        item = CallItem(self._new_item_id(), call.id, call.name, call.arguments, "in_progress")
+        self._outputs.append(item)
+        self._announce(item, index)
+        done = CallItem(item.id, call.id, call.name, call.arguments)
+        self._outputs[self._outputs.index(item)] = done
+        self._finish_output(done, index)
+
+    def _show(self, source: Source) -> None:
+        if self.message is None:
+            self._sources.append(source)
+        else:
+            self._outbox.put(SourceShown(self.id, self.message.id, source))
+
+    # --- saying ---
+
+    def _open_message(self) -> MessageItem:
+        if self.message is None:
+            self._message_index = self._next_index()
+            self.message = MessageItem(self._new_item_id(), "assistant", (), "in_progress")
+            self._outputs.append(self.message)
+            self._announce(self.message, self._message_index)
+            if self.plan.options.in_conversation and self.plan.modality == "audio":
+                self._conversation.keep_ledger(self.message.id, self.ledger)
+            for source in self._sources:
+                self._outbox.put(SourceShown(self.id, self.message.id, source))
+        return self.message
+
+    def _write(self, text: str) -> None:
+        message = self._open_message()
+        self._written += text
+        self._outbox.put(TextOut(self.id, message.id, self._message_index, text))
+
+    def _begin_segments(self, count: int) -> None:
+        """The audio of segment `count - 1` begins: its text, and any that had no audio, goes first."""
+        while self._begun < count:
+            text = self._segments[self._begun]
+            self._begun += 1
+            self.ledger.begin(text)
+            self._write(text)
+
+    async def _say(self, piece: Speech) -> None:
+        self._begin_segments(piece.segment_id + 1)
+        message = self._open_message()
+        first = self.ledger.audio_ms == 0
+        self.ledger.add(piece.audio.ms)
+        if self.ledger.audio_ms <= self._bounds.item_audio_ms:
+            self._audio.append(piece.audio)
+        plan = self.plan
+        await self._outbox.put_audio(
+            AudioOut(
+                self.id,
+                message.id,
+                self._message_index,
+                piece.audio,
+                plan.turn_id if first else None,
+                plan.user_end_sample if first else None,
+            )
+        )
+        self.marks.stamp("first_audio_sent")
+        self.marks.move("last_audio_sent")
+
+    # --- ending ---
+
+    def close(self, status: Status | None = None, reason: str | None = None) -> None:
+        """Finish all that is open and send ResponseDone. Only the first call does anything.
+
+        Without a status: "failed" if a provider failed, "incomplete" at a token limit, else "completed".
+        """
+        if self.closed:
+            return
+        self.closed = True
+        if status is None:
+            status, reason = self._outcome()
+        self.status = status
+        if self.message is not None:
+            self._close_message(self.message, status)
+        plan = self.plan
+        self._outbox.put(
+            ResponseDone(
+                self.id,
+                status,
+                tuple(self._outputs),
+                self.usage,
+                round(self.ledger.audio_ms),
+                plan.options,
+                plan.modality,
+                plan.voice.voice,
+                plan.max_output_tokens,
+                reason,
+                str(self.error) if status == "failed" and self.error else None,
+            )
+        )
+
+    def _outcome(self) -> tuple[Status, str | None]:
+        if self.error is not None:
+            return "failed", None
+        if self._finish is not None:
+            return "incomplete", {"length": "max_output_tokens"}.get(self._finish.reason, self._finish.reason)
+        return "completed", None
+
+    def _close_message(self, message: MessageItem, status: Status) -> None:
+        item_status: Literal["completed", "incomplete"] = "completed" if status == "completed" else "incomplete"
+        said = self._content(self._written)
+        self._outputs[self._outputs.index(message)] = done = MessageItem(message.id, "assistant", (said,), item_status)
+        self.message = done
+        if self._audio and self.plan.options.in_conversation:
+            self._conversation.keep_audio(done.id, join(self._audio, self._audio[0].rate))
+        self._finish_output(done, self._message_index)
+        if self.plan.modality == "audio":
+            self._conversation.update(
+                MessageItem(done.id, "assistant", (self._content(self.ledger.heard_text),), item_status)
+            )
+
+    def _content(self, text: str) -> Content:
+        return Content("text", text=text) if self.plan.modality == "text" else Content("audio", transcript=text)
+
+    def _next_index(self) -> int:
+        return len(self._outputs)
+
+    def _announce(self, item: MessageItem | CallItem, index: int) -> None:
+        in_conversation = self.plan.options.in_conversation
+        previous = self._conversation.add(item) if in_conversation else None
+        self._outbox.put(OutputStarted(self.id, item, index, self.plan.modality, in_conversation, previous))
+
+    def _finish_output(self, item: MessageItem | CallItem, index: int) -> None:
+        in_conversation = self.plan.options.in_conversation
+        previous = None
+        if in_conversation and item.id in self._conversation:
+            self._conversation.update(item)
+            previous = self._conversation.previous(item.id)
+        self._outbox.put(OutputDone(self.id, item, index, self.plan.modality, in_conversation, previous))
+
+
+async def _recite(text: str) -> AsyncGenerator[str, None]:
+    yield text
+
+
+def _first(group: BaseExceptionGroup[ProviderError]) -> ProviderError:
+    error = group.exceptions[0]
+    return error if isinstance(error, ProviderError) else _first(error)

@@ -1,0 +1,162 @@
+"""When a turn begins and ends. No I/O and no clock: time is the sample count of the user's audio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from agents.spec import TurnDetection
+
+RATE = 16_000
+HYSTERESIS = 0.15
+"""Speech goes on while the probability stays above threshold minus this, as in Silero's own iterator."""
+START_MS = 96
+"""Three 32 ms windows of speech begin a turn: one more than a click fills."""
+INTERRUPT_MS = 128
+"""Four windows of speech over the agent interrupt it: a click, or the onset of a cough, does not."""
+PAUSE_MS = 192
+"""After six windows of silence the words so far are worth transcribing."""
+FALSE_START_MS = 64
+"""Silence after which a start that was not yet decided is forgotten."""
+JUDGED_DONE = 0.5
+"""End-of-turn probability above which the turn is over at once."""
+PATIENCE_MS = {"low": 2400, "medium": 1200, "auto": 1200, "high": 700}
+"""How long `semantic_vad` waits when the sentence seems unfinished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Onset:
+    """Perhaps speech, from `sample` on: hold what is being said, and judge."""
+
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class FalseStart:
+    """It was nothing: go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """The user speaks, since `sample`."""
+
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Silence since `sample`: perhaps the end."""
+
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Speech again before the turn had ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The turn is over; its last speech was at `sample`, and it held `speech_ms` of speech."""
+
+    sample: int
+    speech_ms: float
+
+
+TurnSignal = Onset | FalseStart | Began | Paused | Resumed | Ended
+
+
+class _State(Enum):
+    QUIET = auto()
+    ONSET = auto()
+    SPEAKING = auto()
+    PAUSED = auto()
+
+
+class TurnTaker:
+    """Turns speech probabilities into turns. One user, one stream.
+
+    `agent_speaking` is set by whoever knows; it raises the bar for a start, since a false one then costs
+    an interruption.
+    """
+
+    def __init__(self, detection: TurnDetection) -> None:
+        self.detection = detection
+        self.agent_speaking = False
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget a turn under way."""
+        self._state = _State.QUIET
+        self._at = 0
+        self._onset = 0
+        self._speech = 0
+        self._last_speech = 0
+        self._judged: float | None = None
+
+    @property
+    def in_turn(self) -> bool:
+        return self._state in (_State.SPEAKING, _State.PAUSED)
+
+    @property
+    def speech_ms(self) -> float:
+        """Speech in the turn under way."""
+        return self._speech * 1000 / RATE
+
+    def feed(self, end_sample: int, probability: float) -> list[TurnSignal]:
+        """What the window ending at `end_sample` (16 kHz) means."""
+        window, self._at = end_sample - self._at, end_sample
+        speaking = probability >= self.detection.threshold - (HYSTERESIS if self._state is not _State.QUIET else 0)
+        if speaking:
+            self._last_speech = end_sample
+            self._speech += window
+        match self._state:
+            case _State.QUIET if speaking:
+                self._onset, self._speech = end_sample - window, window
+                self._state = _State.ONSET
+                return [Onset(self._onset)]
+            case _State.ONSET:
+                return self._decide_start(speaking)
+            case _State.SPEAKING if not speaking and self._silence_ms() >= min(PAUSE_MS, self.wait_ms()):
+                self._state = _State.PAUSED
+                return [Paused(self._last_speech), *self._decide_end()]
+            case _State.PAUSED if speaking:
+                self._state, self._judged = _State.SPEAKING, None
+                return [Resumed()]
+            case _State.PAUSED:
+                return self._decide_end()
+        return []
+
+    def judge(self, probability: float) -> list[TurnSignal]:
+        """The end-of-turn model's word on the present pause."""
+        if self._state is not _State.PAUSED:
+            return []
+        self._judged = probability
+        return self._decide_end()
+
+    def wait_ms(self) -> float:
+        """Silence that ends the turn, as things stand."""
+        if self.detection.type != "semantic_vad":
+            return self.detection.silence_duration_ms
+        if self._judged is not None and self._judged >= JUDGED_DONE:
+            return PAUSE_MS
+        return PATIENCE_MS[self.detection.eagerness]
+
+    def _silence_ms(self) -> float:
+        return (self._at - self._last_speech) * 1000 / RATE
+
+    def _decide_start(self, speaking: bool) -> list[TurnSignal]:
+        needed = INTERRUPT_MS if self.agent_speaking else START_MS
+        if self.speech_ms >= needed:
+            self._state, self._judged = _State.SPEAKING, None
+            return [Began(self._onset)]
+        if not speaking and self._silence_ms() >= FALSE_START_MS:
+            self._state = _State.QUIET
+            return [FalseStart()]
+        return []
+
+    def _decide_end(self) -> list[TurnSignal]:
+        if self._silence_ms() < self.wait_ms():
+            return []
+        self._state = _State.QUIET
+        return [Ended(self._last_speech, self.speech_ms)]

@@ -1,0 +1,36 @@
+"""One exchange under way: what is known of it, and when it is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sessions.pipeline.replying import Reply
+from telemetry.names import EndReason, Initiator, Kind
+from telemetry.trace import TurnMarks
+
+
+@dataclass(slots=True)
+class Turn:
+    """`item_id` is the user's spoken item; None for text and for turns the agent began.
+
+    `reports` is set once the client reports its playback: the turn then stays open until it has ended.
+    """
+
+    index: int
+    marks: TurnMarks
+    kind: Kind
+    initiator: Initiator
+    item_id: str | None = None
+    user_end_sample: int | None = None
+    reply: Reply | None = None
+    reports: bool = False
+
+    def end_reason(self) -> EndReason:
+        reply = self.reply
+        if reply is None or reply.status is None:
+            return "cancelled"
+        if reply.status == "failed":
+            return "error"
+        if reply.status == "cancelled" or reply.ledger.heard_ms is not None:
+            return "interrupted" if "bi_decided" in self.marks.at else "cancelled"
+        return "completed" if reply.message is not None else "no_output"

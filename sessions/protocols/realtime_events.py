@@ -1,0 +1,369 @@
+"""The client events of OpenAI's Realtime API, parsed and checked.
+
+Unknown fields are passed over; an unknown event, a wrong type or a value out of range is a `BadEvent`
+that carries the client's own `event_id`, so that the client can tell which of its events failed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from agents.errors import ClientError
+
+Modalities = Annotated[list[Literal["audio", "text"]], Meta(min_length=1)]
+MaxTokens = Annotated[int, Meta(ge=1, le=4096)] | Literal["inf"]
+Milliseconds = Annotated[float, Meta(ge=0, le=1e9)]
+Unit = Annotated[float, Meta(ge=0, le=1)]
+Metadata = Annotated[
+    dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)
+]
+
+
+class BadEvent(ClientError):
+    """A client event that cannot be acted on."""
+
+    def __init__(self, message: str, *, code: str, param: str | None = None, event_id: str | None = None) -> None:
+        super().__init__(message, code=code, param=param)
+        self.event_id = event_id
+
+
+# --- what a session is made of -------------------------------------------------------------------
+# A null means the same as an absent field, "leave it as it is", but for the few that may be UNSET: they are
+# switched off by a null.
+
+
+class PCM(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="audio/pcm"):
+    rate: Literal[24000] | None = None
+
+
+class PCMU(Struct, frozen=True, tag_field="type", tag="audio/pcmu"):
+    pass
+
+
+class PCMA(Struct, frozen=True, tag_field="type", tag="audio/pcma"):
+    pass
+
+
+Format = PCM | PCMU | PCMA
+
+
+class ServerVad(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="server_vad"):
+    threshold: Unit | None = None
+    prefix_padding_ms: Annotated[int, Meta(ge=0, le=5_000)] | None = None
+    silence_duration_ms: Annotated[int, Meta(ge=0, le=10_000)] | None = None
+    idle_timeout_ms: Annotated[int, Meta(ge=5000, le=30000)] | UnsetType | None = UNSET
+    create_response: bool | None = None
+    interrupt_response: bool | None = None
+
+
+class SemanticVad(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="semantic_vad"):
+    eagerness: Literal["low", "medium", "high", "auto"] | None = None
+    create_response: bool | None = None
+    interrupt_response: bool | None = None
+
+
+class Transcription(Struct, frozen=True, omit_defaults=True):
+    model: str | None = None
+    language: str | None = None
+    prompt: str | None = None
+
+
+class NoiseReduction(Struct, frozen=True, omit_defaults=True):
+    type: Literal["near_field", "far_field"]
+    strength: Unit | None = None
+
+
+class FunctionTool(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="function"):
+    name: Annotated[str, Meta(min_length=1, max_length=128)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class NamedFunction(Struct, frozen=True, tag_field="type", tag="function"):
+    name: Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+ToolChoice = Literal["auto", "none", "required"] | NamedFunction
+
+
+class VoiceId(Struct, frozen=True):
+    id: str
+
+
+class RetentionRatio(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="retention_ratio"):
+    retention_ratio: Unit
+    token_limits: dict[str, int] | None = None
+
+
+class Tracing(Struct, frozen=True, omit_defaults=True):
+    workflow_name: str | None = None
+    group_id: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class Reasoning(Struct, frozen=True, omit_defaults=True):
+    effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
+class AudioInput(Struct, frozen=True, omit_defaults=True):
+    format: Format | None = None
+    transcription: Transcription | UnsetType | None = UNSET
+    noise_reduction: NoiseReduction | UnsetType | None = UNSET
+    turn_detection: ServerVad | SemanticVad | UnsetType | None = UNSET
+
+
+class AudioOutput(Struct, frozen=True, omit_defaults=True):
+    format: Format | None = None
+    voice: str | VoiceId | None = None
+    speed: Annotated[float, Meta(ge=0.25, le=1.5)] | None = None
+
+
+class AudioConfig(Struct, frozen=True, omit_defaults=True):
+    input: AudioInput | None = None
+    output: AudioOutput | None = None
+
+
+class SessionPatch(Struct, frozen=True, omit_defaults=True):
+    """The `session` of a session.update, and of a request for a client secret."""
+
+    type: Literal["realtime", "transcription"] | None = None
+    model: str | None = None
+    output_modalities: Modalities | None = None
+    instructions: str | None = None
+    tools: list[FunctionTool] | None = None
+    tool_choice: ToolChoice | None = None
+    max_output_tokens: MaxTokens | None = None
+    tracing: Literal["auto"] | Tracing | UnsetType | None = UNSET
+    truncation: Literal["auto", "disabled"] | RetentionRatio | None = None
+    prompt: dict[str, Any] | None = None
+    include: list[Literal["item.input_audio_transcription.logprobs"]] | UnsetType | None = UNSET
+    parallel_tool_calls: bool | None = None
+    reasoning: Reasoning | None = None
+    audio: AudioConfig | None = None
+
+
+# --- items ---------------------------------------------------------------------------------------
+
+
+class Part(Struct, frozen=True):
+    type: Literal["input_text", "input_audio", "input_image", "output_text", "output_audio", "text", "audio"]
+    text: str | None = None
+    transcript: str | None = None
+    audio: str | None = None
+    image_url: str | None = None
+
+
+class Message(Struct, frozen=True, tag_field="type", tag="message"):
+    role: Literal["user", "assistant", "system"]
+    content: list[Part]
+    id: str | None = None
+
+
+class FunctionCall(Struct, frozen=True, tag_field="type", tag="function_call"):
+    name: str
+    arguments: str
+    call_id: str | None = None
+    id: str | None = None
+
+
+class FunctionCallOutput(Struct, frozen=True, tag_field="type", tag="function_call_output"):
+    call_id: str
+    output: str
+    id: str | None = None
+
+
+class ItemReference(Struct, frozen=True, tag_field="type", tag="item_reference"):
+    id: str
+
+
+Item = Message | FunctionCall | FunctionCallOutput
+
+
+# --- events --------------------------------------------------------------------------------------
+
+
+class ResponsePatch(Struct, frozen=True):
+    """The `response` of a response.create; null or absent is "as the session has it"."""
+
+    instructions: str | None = None
+    output_modalities: Modalities | None = None
+    tools: list[FunctionTool] | None = None
+    tool_choice: ToolChoice | None = None
+    max_output_tokens: MaxTokens | None = None
+    audio: AudioConfig | None = None
+    metadata: Metadata | None = None
+    conversation: Literal["auto", "none"] | None = None
+    input: list[Item | ItemReference] | None = None
+    prompt: dict[str, Any] | None = None
+
+
+class ClientEvent(Struct, frozen=True, kw_only=True, tag_field="type"):
+    event_id: str | None = None
+
+
+class SessionUpdate(ClientEvent, frozen=True, kw_only=True, tag="session.update"):
+    session: SessionPatch
+
+
+class Append(ClientEvent, frozen=True, kw_only=True, tag="input_audio_buffer.append"):
+    audio: str
+    start_sample: Annotated[int, Meta(ge=0)] | None = None
+
+
+class Commit(ClientEvent, frozen=True, kw_only=True, tag="input_audio_buffer.commit"):
+    pass
+
+
+class Clear(ClientEvent, frozen=True, kw_only=True, tag="input_audio_buffer.clear"):
+    pass
+
+
+class ClearOutput(ClientEvent, frozen=True, kw_only=True, tag="output_audio_buffer.clear"):
+    pass
+
+
+class ItemCreate(ClientEvent, frozen=True, kw_only=True, tag="conversation.item.create"):
+    item: Item
+    previous_item_id: str | None = None
+
+
+class ItemRetrieve(ClientEvent, frozen=True, kw_only=True, tag="conversation.item.retrieve"):
+    item_id: str
+
+
+class ItemDelete(ClientEvent, frozen=True, kw_only=True, tag="conversation.item.delete"):
+    item_id: str
+
+
+class ItemTruncate(ClientEvent, frozen=True, kw_only=True, tag="conversation.item.truncate"):
+    item_id: str
+    audio_end_ms: Milliseconds
+
+
+class ResponseCreate(ClientEvent, frozen=True, kw_only=True, tag="response.create"):
+    response: ResponsePatch | None = None
+
+
+class ResponseCancel(ClientEvent, frozen=True, kw_only=True, tag="response.cancel"):
+    response_id: str | None = None
+
+
+class Playback(ClientEvent, frozen=True, kw_only=True, tag="repartee.playback"):
+    response_id: str
+    item_id: str
+    played_ms: Milliseconds
+    state: Literal["started", "playing", "stopped", "ended"]
+    voice_to_voice_ms: Milliseconds | None = None
+
+
+AnyClientEvent = (
+    SessionUpdate
+    | Append
+    | Commit
+    | Clear
+    | ClearOutput
+    | ItemCreate
+    | ItemRetrieve
+    | ItemDelete
+    | ItemTruncate
+    | ResponseCreate
+    | ResponseCancel
+    | Playback
+)
+CLIENT_EVENTS: frozenset[str] = frozenset(str(event.__struct_config__.tag) for event in ClientEvent.__subclasses__())
+EXTENSION_EVENTS = frozenset({"repartee.playback"})
+
+SERVER_EVENTS = frozenset(
+    {
+        "error",
+        "session.created",
+        "session.updated",
+        "conversation.item.added",
+        "conversation.item.done",
+        "conversation.item.retrieved",
+        "conversation.item.truncated",
+        "conversation.item.deleted",
+        "conversation.item.input_audio_transcription.delta",
+        "conversation.item.input_audio_transcription.completed",
+        "conversation.item.input_audio_transcription.failed",
+        "input_audio_buffer.committed",
+        "input_audio_buffer.cleared",
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.timeout_triggered",
+        "response.created",
+        "response.done",
+        "response.output_item.added",
+        "response.output_item.done",
+        "response.content_part.added",
+        "response.content_part.done",
+        "response.output_text.delta",
+        "response.output_text.done",
+        "response.output_audio.delta",
+        "response.output_audio.done",
+        "response.output_audio_transcript.delta",
+        "response.output_audio_transcript.done",
+        "response.function_call_arguments.delta",
+        "response.function_call_arguments.done",
+    }
+)
+SERVER_EXTENSION_EVENTS = frozenset({"repartee.hold", "repartee.partial", "repartee.source", "repartee.turn"})
+
+
+# --- parsing -------------------------------------------------------------------------------------
+
+_decoder: msgspec.json.Decoder[AnyClientEvent] = msgspec.json.Decoder(AnyClientEvent)
+_REPORT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<name>.*)`")
+_QUOTED_LIMIT = 100
+
+
+class _Envelope(Struct):
+    type: Any = None
+    event_id: Any = None
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+
+
+def parse(data: str | bytes) -> AnyClientEvent:
+    """The event in one message; what is wrong with it is a `BadEvent`."""
+    try:
+        return _decoder.decode(data)
+    except msgspec.ValidationError as error:
+        raise _explained(data, error) from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise BadEvent("The message is not valid JSON, or too deeply nested.", code="invalid_json") from None
+
+
+def explain(error: msgspec.ValidationError, *, within: str = "") -> ClientError:
+    """A failed check as an error that names the field by its dotted path, prefixed with `within`."""
+    match = _REPORT.fullmatch(str(error))
+    what, path = (match["what"], match["path"] or "") if match else (str(error), "")
+    param = f"{within}.{path}" if within and path else within or path
+    if missing := _MISSING.fullmatch(what):
+        param = f"{param}.{missing['name']}" if param else missing["name"]
+        return ClientError(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
+    code = "invalid_type" if what.startswith("Expected") and ", got " in what else "invalid_value"
+    return ClientError(f"'{param}': {what}." if param else f"{what}.", code=code, param=param or None)
+
+
+def _explained(data: str | bytes, error: msgspec.ValidationError) -> BadEvent:
+    try:
+        head = _envelope.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return BadEvent("The message is not a JSON object.", code="invalid_json")
+    event_id = head.event_id if isinstance(head.event_id, str) else None
+    if isinstance(head.type, str) and head.type not in CLIENT_EVENTS:
+        return unknown_event(head.type, event_id)
+    reason = explain(error)
+    return BadEvent(str(reason), code=reason.code, param=reason.param, event_id=event_id)
+
+
+def unknown_event(name: str, event_id: str | None) -> BadEvent:
+    message = f"Unknown event type: '{name[:_QUOTED_LIMIT]}'."
+    return BadEvent(message, code="unknown_event", param="type", event_id=event_id)

@@ -1,0 +1,350 @@
+"""The session object of the Realtime API: what it holds, how an update merges into it, how it is shown."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from agents.errors import ClientError
+from agents.interfaces import ToolSpec
+from agents.spec import EMBEDDED, AgentSpec, Override, TurnDetection
+from sessions.pipeline.bounds import Bounds
+from sessions.pipeline.messages import Modality, SessionConfig
+from sessions.protocols import names
+from sessions.protocols.realtime_audio import FORMATS, AudioFormat
+from sessions.protocols.realtime_events import (
+    PCM,
+    PCMA,
+    PCMU,
+    AudioInput,
+    AudioOutput,
+    FunctionTool,
+    NamedFunction,
+    NoiseReduction,
+    Reasoning,
+    RetentionRatio,
+    SemanticVad,
+    ServerVad,
+    SessionPatch,
+    ToolChoice,
+    Tracing,
+    Transcription,
+    VoiceId,
+    explain,
+)
+
+Kind = Literal["realtime", "transcription"]
+NESTING = 64
+"""Levels of nesting allowed in a tool's JSON schema and in tracing metadata."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireSession:
+    """The effective session as a client sees it. `voice` "" is the agent's own."""
+
+    spec: AgentSpec
+    kind: Kind = "realtime"
+    instructions: str = ""
+    modality: Modality = "audio"
+    tools: tuple[FunctionTool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    max_output_tokens: int | None = None
+    voice: str = ""
+    speed: float = 1.0
+    turn_detection: TurnDetection
+    transcription: Transcription | None = None
+    noise_reduction: NoiseReduction | None = None
+    input_format: AudioFormat = "audio/pcm"
+    output_format: AudioFormat = "audio/pcm"
+    tracing: Literal["auto"] | Tracing | None = None
+    truncation: Literal["auto", "disabled"] | RetentionRatio = "auto"
+    include: tuple[str, ...] | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: Reasoning | None = None
+
+    @classmethod
+    def of(cls, spec: AgentSpec, kind: Kind = "realtime") -> WireSession:
+        """The session that an agent's own settings make."""
+        return cls(
+            spec=spec,
+            kind=kind,
+            instructions=spec.instructions,
+            voice=spec.tts.voice,
+            speed=spec.tts.speed,
+            turn_detection=spec.turn_detection,
+            transcription=Transcription(model=spec.stt.model or "whisper-1") if kind == "transcription" else None,
+        )
+
+    def config(self) -> SessionConfig:
+        return SessionConfig(
+            instructions=self.instructions,
+            tools=tool_specs(self.tools),
+            tool_choice=core_choice(self.tool_choice),
+            modality=self.modality,
+            max_output_tokens=self.max_output_tokens,
+            voice=core_voice(self.spec, self.voice),
+            speed=self.speed,
+            transcription=self.transcription is not None,
+            turn_detection=self.turn_detection,
+            transcription_only=self.kind == "transcription",
+        )
+
+    def shown_voice(self, voice: str) -> str:
+        """How the client knows the core's `voice`: by the name it used itself, if that is the one."""
+        if voice and voice != core_voice(self.spec, self.voice):
+            return voice
+        return self.voice or names.DEFAULT_VOICE
+
+    def shown(
+        self, session_id: str, model: str, expires_at: int | None, *, show_instructions: bool = True
+    ) -> dict[str, Any]:
+        """The session as JSON-safe data. Someone who may not change the instructions is not shown them."""
+        if self.kind == "transcription":
+            return {
+                "type": "transcription",
+                "object": "realtime.transcription_session",
+                "id": session_id,
+                "expires_at": expires_at,
+                "include": self.include,
+                "audio": {"input": self._shown_input()},
+            }
+        extras = {"parallel_tool_calls": self.parallel_tool_calls, "reasoning": self.reasoning}
+        return {
+            "type": "realtime",
+            "object": "realtime.session",
+            "id": session_id,
+            "model": model,
+            "output_modalities": [self.modality],
+            "instructions": self.instructions if show_instructions else "",
+            "tools": self.tools,
+            "tool_choice": self.tool_choice,
+            "max_output_tokens": self.max_output_tokens or "inf",
+            "tracing": self.tracing,
+            "truncation": self.truncation,
+            "prompt": None,
+            "expires_at": expires_at,
+            "include": self.include,
+            "audio": {"input": self._shown_input(), "output": self._shown_output()},
+            **{name: value for name, value in extras.items() if value is not None},
+        }
+
+    def _shown_input(self) -> dict[str, Any]:
+        return {
+            "format": FORMATS[self.input_format],
+            "transcription": self.transcription,
+            "noise_reduction": self.noise_reduction,
+            "turn_detection": shown_turn_detection(self.turn_detection),
+        }
+
+    def _shown_output(self) -> dict[str, Any]:
+        return {
+            "format": FORMATS[self.output_format],
+            "voice": self.voice or names.DEFAULT_VOICE,
+            "speed": self.speed,
+        }
+
+    def merged(
+        self, patch: SessionPatch, *, allowed: Collection[Override], bounds: Bounds
+    ) -> tuple[WireSession, list[str]]:
+        """The session with `patch` applied, and the dotted paths of what was asked for but not allowed.
+
+        A `ClientError` refuses the patch as a whole.
+        """
+        if patch.type not in (None, self.kind):
+            raise ClientError(f"A {self.kind} session cannot become a {patch.type} session.", param="session.type")
+        merge = _Merge(self, allowed)
+        _merge_top(merge, patch, bounds)
+        if patch.audio:
+            if patch.audio.input:
+                _merge_input(merge, patch.audio.input)
+            if patch.audio.output:
+                _merge_output(merge, patch.audio.output)
+        return dataclasses.replace(self, **merge.changes), merge.refused
+
+
+class _Merge:
+    """Gathers what a patch changes, and puts aside what the client may not change."""
+
+    def __init__(self, session: WireSession, allowed: Collection[Override]) -> None:
+        self.session = session
+        self.allowed = allowed
+        self.changes: dict[str, Any] = {}
+        self.refused: list[str] = []
+
+    def take(self, path: str, override: Override | None, field: str, value: Any) -> None:
+        if override is None or override in self.allowed:
+            self.changes[field] = value
+        elif getattr(self.session, field) != value:
+            self.refused.append(f"session.{path}")
+
+
+def _merge_top(merge: _Merge, patch: SessionPatch, bounds: Bounds) -> None:
+    if patch.output_modalities:
+        merge.take("output_modalities", "formats", "modality", modality(patch.output_modalities, "session"))
+    if patch.instructions is not None:
+        check_length(patch.instructions, bounds.instructions_chars, "session.instructions")
+        merge.take("instructions", "instructions", "instructions", patch.instructions)
+    if patch.tools is not None:
+        check_tools(patch.tools, bounds, "session.tools")
+        merge.take("tools", "tools", "tools", tuple(patch.tools))
+    if patch.tool_choice:
+        merge.take("tool_choice", "tools", "tool_choice", patch.tool_choice)
+    if patch.max_output_tokens:
+        merge.take("max_output_tokens", None, "max_output_tokens", token_limit(patch.max_output_tokens))
+    if patch.prompt is not None:
+        raise ClientError("There is no stored prompt of this id.", param="session.prompt.id")
+    _merge_kept(merge, patch)
+
+
+def _merge_kept(merge: _Merge, patch: SessionPatch) -> None:
+    """What is accepted and shown, and changes nothing here."""
+    if not isinstance(patch.tracing, UnsetType):
+        if isinstance(patch.tracing, Tracing):
+            check_depth(patch.tracing.metadata, "session.tracing.metadata")
+        merge.take("tracing", None, "tracing", patch.tracing)
+    if not isinstance(patch.include, UnsetType):
+        merge.take("include", None, "include", None if patch.include is None else tuple(patch.include))
+    for field in ("truncation", "parallel_tool_calls", "reasoning"):
+        if (value := getattr(patch, field)) is not None:
+            merge.take(field, None, field, value)
+
+
+def _merge_input(merge: _Merge, patch: AudioInput) -> None:
+    if patch.format:
+        merge.take("audio.input.format", "formats", "input_format", format_name(patch.format))
+    if not isinstance(patch.transcription, UnsetType):
+        if patch.transcription is None and merge.session.kind == "transcription":
+            raise ClientError("A transcription session always transcribes.", param="session.audio.input.transcription")
+        merge.take("audio.input.transcription", "transcription", "transcription", patch.transcription)
+    if not isinstance(patch.noise_reduction, UnsetType):
+        merge.take("audio.input.noise_reduction", None, "noise_reduction", patch.noise_reduction)
+    if not isinstance(patch.turn_detection, UnsetType):
+        detection = turn_detection(patch.turn_detection, merge.session.spec.turn_detection)
+        merge.take("audio.input.turn_detection", "turn_detection", "turn_detection", detection)
+
+
+def _merge_output(merge: _Merge, patch: AudioOutput) -> None:
+    if patch.format:
+        merge.take("audio.output.format", "formats", "output_format", format_name(patch.format))
+    if patch.voice:
+        merge.take("audio.output.voice", "voice", "voice", voice_name(patch.voice))
+    if patch.speed:
+        merge.take("audio.output.speed", "voice", "speed", patch.speed)
+
+
+# --- from the wire's values to ours --------------------------------------------------------------
+
+
+def turn_detection(patch: ServerVad | SemanticVad | None, defaults: TurnDetection) -> TurnDetection:
+    """The whole new turn detection; what the client leaves out is as the agent has it."""
+    if patch is None:
+        return msgspec.structs.replace(defaults, type="none", idle_timeout_ms=None)
+    asked = {name: value for name, value in msgspec.structs.asdict(patch).items() if value not in (None, UNSET)}
+    if isinstance(patch, SemanticVad):
+        return msgspec.structs.replace(defaults, type="semantic_vad", idle_timeout_ms=None, **asked)
+    if patch.idle_timeout_ms is None:
+        asked["idle_timeout_ms"] = None
+    return msgspec.structs.replace(defaults, type="server_vad", **asked)
+
+
+def shown_turn_detection(detection: TurnDetection) -> dict[str, Any] | None:
+    answers = {
+        "create_response": detection.create_response,
+        "interrupt_response": detection.interrupt_response,
+    }
+    match detection.type:
+        case "none":
+            return None
+        case "semantic_vad":
+            return {"type": "semantic_vad", "eagerness": detection.eagerness, **answers}
+        case "server_vad":
+            return {
+                "type": "server_vad",
+                "threshold": detection.threshold,
+                "prefix_padding_ms": detection.prefix_padding_ms,
+                "silence_duration_ms": detection.silence_duration_ms,
+                "idle_timeout_ms": detection.idle_timeout_ms,
+                **answers,
+            }
+
+
+def modality(asked: Sequence[Modality], within: str) -> Modality:
+    if len(set(asked)) > 1:
+        raise ClientError(
+            'Ask for one modality, ["audio"] or ["text"]; audio always comes with its transcript.',
+            param=f"{within}.output_modalities",
+        )
+    return asked[0]
+
+
+def token_limit(asked: int | Literal["inf"]) -> int | None:
+    return None if asked == "inf" else asked
+
+
+def format_name(asked: PCM | PCMU | PCMA) -> AudioFormat:
+    match asked:
+        case PCM():
+            return "audio/pcm"
+        case PCMU():
+            return "audio/pcmu"
+        case PCMA():
+            return "audio/pcma"
+
+
+def voice_name(asked: str | VoiceId) -> str:
+    return asked.id if isinstance(asked, VoiceId) else asked
+
+
+def core_voice(spec: AgentSpec, voice: str) -> str:
+    """OpenAI's voices stand for the agent's own, unless its TTS is a service that may have them."""
+    return spec.tts.voice if spec.tts.account == EMBEDDED and voice in names.VOICES else voice
+
+
+def core_choice(choice: ToolChoice) -> str:
+    return choice.name if isinstance(choice, NamedFunction) else choice
+
+
+def tool_specs(tools: Sequence[FunctionTool]) -> tuple[ToolSpec, ...]:
+    return tuple(ToolSpec(tool.name, tool.description or "", tool.parameters or {}) for tool in tools)
+
+
+def check_tools(tools: Sequence[FunctionTool], bounds: Bounds, param: str) -> None:
+    if len(tools) > bounds.tools:
+        raise ClientError(f"At most {bounds.tools} tools, got {len(tools)}.", param=param)
+    for index, tool in enumerate(tools):
+        check_length(tool.description or "", bounds.item_text_chars, f"{param}[{index}].description")
+        check_depth(tool.parameters, f"{param}[{index}].parameters")
+
+
+def check_length(text: str, limit: int, param: str) -> None:
+    if len(text) > limit:
+        raise ClientError(f"At most {limit} characters, got {len(text)}.", param=param)
+
+
+def check_depth(value: object, param: str) -> None:
+    """Refuse what is nested so deeply that writing it again would overflow the stack."""
+    level = [value]
+    for _ in range(NESTING):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return
+    raise ClientError(f"Nested more than {NESTING} levels deep.", param=param)
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def patch_of(session: object) -> SessionPatch:
+    """A session object that came as plain JSON data, checked."""
+    try:
+        return msgspec.convert(session, SessionPatch)
+    except msgspec.ValidationError as error:
+        raise explain(error, within="session") from None

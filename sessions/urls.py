@@ -1,0 +1,13 @@
+"""Addresses of the API, and of the pages that show or steer a session."""
+
+from __future__ import annotations
+
+from django.urls import include, path, re_path
+
+from sessions import views
+
+urlpatterns = [
+    path("v1/realtime/client_secrets", views.client_secrets),
+    re_path(r"^v1/(?P<path>.*)$", views.unknown_path),
+    path("", include("sessions.talk_urls")),
+]

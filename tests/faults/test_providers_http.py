@@ -1,0 +1,364 @@
+"""What the OpenAI-compatible adapters make of servers that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import trustme
+
+from agents.audio import Audio
+from agents.errors import ProviderError, ProviderTimeout
+from agents.interfaces import (
+    CompletionOptions,
+    Finish,
+    LLMOutput,
+    Message,
+    Segment,
+    Speech,
+    TextDelta,
+    ToolCall,
+    ToolSpec,
+    Transcript,
+    VoiceOptions,
+)
+from agents.providers.openai_compatible.client import Client, Clients
+from agents.providers.openai_compatible.llm import OpenAILLM
+from agents.providers.openai_compatible.stt import OpenAISTT
+from agents.providers.openai_compatible.tts import OpenAITTS
+from agents.providers.scripted import tone
+from agents.spec import Account, LLMSpec, STTSpec, TTSSpec
+from telemetry.trace import TurnMarks
+from tests.fakes.scripted_server import ScriptedServer, scripted_server
+from tests.processes import free_port
+
+FAST = {"stt_ms": 5, "llm_first_ms": 5, "llm_tokens_per_s": 200, "tts_first_ms": 5, "tts_speed": 20}
+HISTORY = [Message("user", "What time is it?")]
+
+Ask = Callable[[Client], AsyncGenerator[Any, None]]
+
+
+@pytest.fixture
+async def clients() -> AsyncIterator[Clients]:
+    clients = Clients()
+    yield clients
+    await clients.aclose()
+
+
+@pytest.fixture
+def connect(clients: Clients, provider_server: ScriptedServer) -> Callable[..., Client]:
+    return lambda **script: clients.client(provider_server.account(**(FAST | script)))
+
+
+async def utterance() -> AsyncGenerator[Audio, None]:
+    yield tone(500, 16_000)
+
+
+async def lines(*texts: str) -> AsyncGenerator[Segment, None]:
+    for number, text in enumerate(texts):
+        yield Segment(number, text)
+
+
+def hear(client: Client, model: str = "") -> AsyncGenerator[Transcript, None]:
+    return OpenAISTT(client, STTSpec(model=model)).transcribe(utterance(), TurnMarks(time.monotonic))
+
+
+def hear_streaming(client: Client) -> AsyncGenerator[Transcript, None]:
+    return hear(client, "gpt-4o-mini-transcribe")
+
+
+def think(client: Client, *tools: ToolSpec) -> AsyncGenerator[LLMOutput, None]:
+    llm = OpenAILLM(client, LLMSpec(model="any"))
+    return llm.complete(HISTORY, tools, CompletionOptions(), TurnMarks(time.monotonic))
+
+
+def say(client: Client, *texts: str) -> AsyncGenerator[Speech, None]:
+    tts = OpenAITTS(client, TTSSpec())
+    return tts.synthesize(lines(*(texts or ("Good morning to you all.",))), VoiceOptions(), TurnMarks(time.monotonic))
+
+
+EVERYBODY = pytest.mark.parametrize("ask", [hear, hear_streaming, think, say])
+STREAMING = pytest.mark.parametrize("ask", [hear_streaming, think, say])
+
+
+async def outputs_until_failure(stream: AsyncGenerator[Any, None]) -> tuple[list[Any], ProviderError]:
+    outputs: list[Any] = []
+
+    async def collect() -> None:
+        async with aclosing(stream):
+            async for output in stream:
+                outputs.append(output)  # noqa: PERF401 - what came before the failure is wanted
+
+    with pytest.raises(ProviderError) as failure:
+        await collect()
+    assert failure.value.provider == "lab"
+    assert "'lab'" in str(failure.value)
+    assert "canary" not in str(failure.value)
+    return outputs, failure.value
+
+
+@EVERYBODY
+@pytest.mark.parametrize(
+    ("status", "retryable", "advice"),
+    [
+        (401, False, "key was refused (401)"),
+        (403, False, "may not do this (403)"),
+        (404, False, "base URL"),
+        (413, False, "too large"),
+        (429, True, "too many requests"),
+        (500, True, "server failed (500)"),
+        (503, True, "server failed (503)"),
+    ],
+)
+async def test_a_refusal_says_what_to_do(
+    ask: Ask, connect: Callable[..., Client], status: int, retryable: bool, advice: str
+) -> None:
+    outputs, error = await outputs_until_failure(ask(connect(fault=status)))
+    assert outputs == []
+    assert error.retryable is retryable
+    assert advice in str(error)
+
+
+async def test_a_429_passes_on_how_long_to_wait(connect: Callable[..., Client]) -> None:
+    _, error = await outputs_until_failure(think(connect(fault=429, retry_after=7)))
+    assert "wait 7 s" in str(error)
+
+
+@EVERYBODY
+async def test_silence_before_the_first_output_is_a_timeout(ask: Ask, connect: Callable[..., Client]) -> None:
+    started = time.monotonic()
+    outputs, error = await outputs_until_failure(ask(connect(fault="stall")))
+    assert outputs == []
+    assert isinstance(error, ProviderTimeout)
+    assert 0.9 < time.monotonic() - started < 2
+
+
+@STREAMING
+async def test_silence_in_mid_stream_is_a_timeout(ask: Ask, connect: Callable[..., Client]) -> None:
+    started = time.monotonic()
+    outputs, error = await outputs_until_failure(ask(connect(fault="stall", fault_after=3)))
+    assert outputs
+    assert isinstance(error, ProviderTimeout)
+    assert 0.35 < time.monotonic() - started < 1
+
+
+@EVERYBODY
+async def test_a_page_instead_of_an_answer(ask: Ask, connect: Callable[..., Client]) -> None:
+    outputs, error = await outputs_until_failure(ask(connect(fault="html")))
+    assert outputs == []
+    assert not error.retryable
+
+
+@pytest.mark.parametrize("ask", [hear, hear_streaming, think])
+async def test_a_page_points_to_the_base_url(ask: Ask, connect: Callable[..., Client]) -> None:
+    _, error = await outputs_until_failure(ask(connect(fault="html")))
+    assert "base URL" in str(error)
+
+
+@pytest.mark.parametrize("ask", [hear_streaming, think])
+@pytest.mark.parametrize("after", [0, 2])
+async def test_garbage_in_a_stream(ask: Ask, connect: Callable[..., Client], after: int) -> None:
+    _, error = await outputs_until_failure(ask(connect(fault="garbage", fault_after=after)))
+    assert "cannot be read" in str(error)
+
+
+@EVERYBODY
+async def test_a_connection_cut_before_the_answer(ask: Ask, connect: Callable[..., Client]) -> None:
+    outputs, error = await outputs_until_failure(ask(connect(fault="disconnect")))
+    assert outputs == []
+    assert error.retryable
+
+
+@EVERYBODY
+async def test_a_connection_dropped_before_an_answer_is_tried_once_more(ask: Ask, clients: Clients) -> None:
+    connections = 0
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.read(100)
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"http://127.0.0.1:{port}/v1"
+        account = Account(name="lab", kind="openai_compatible", base_url=url, api_key="canary")
+        _, error = await outputs_until_failure(ask(clients.client(account)))
+    assert connections == 2
+    assert error.retryable
+    assert "broke" in str(error)
+
+
+@STREAMING
+async def test_a_connection_cut_in_mid_stream(ask: Ask, connect: Callable[..., Client]) -> None:
+    outputs, error = await outputs_until_failure(ask(connect(fault="disconnect", fault_after=3)))
+    assert outputs
+    assert error.retryable
+    assert "broke" in str(error)
+
+
+async def test_a_stream_that_ends_without_its_finish(connect: Callable[..., Client]) -> None:
+    outputs, error = await outputs_until_failure(think(connect(finish="none")))
+    assert outputs
+    assert "broke off" in str(error)
+
+
+@EVERYBODY
+async def test_nobody_listens(ask: Ask, clients: Clients) -> None:
+    port = free_port()
+    account = Account(name="lab", kind="openai_compatible", base_url=f"http://127.0.0.1:{port}/v1", api_key="canary")
+    outputs, error = await outputs_until_failure(ask(clients.client(account)))
+    assert outputs == []
+    assert f"cannot connect to 127.0.0.1:{port}" in str(error)
+    assert error.retryable
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:9200/v1", "ftp://127.0.0.1/v1", "http://[::1/v1"])
+async def test_a_base_url_that_is_none(clients: Clients, url: str) -> None:
+    account = Account(name="lab", kind="openai_compatible", base_url=url, api_key="canary")
+    _, error = await outputs_until_failure(think(clients.client(account)))
+    assert "must begin with http:// or https://" in str(error)
+    assert not error.retryable
+
+
+async def test_a_certificate_that_is_not_trusted(clients: Clients, tmp_path: Path) -> None:
+    certificate = trustme.CA().issue_cert("127.0.0.1")
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    certificate.cert_chain_pems[0].write_to_path(chain)
+    certificate.private_key_pem.write_to_path(key)
+    with scripted_server(certificate=(chain, key)) as server:
+        _, error = await outputs_until_failure(think(clients.client(server.account())))
+    assert "not trusted" in str(error)
+    assert not error.retryable
+
+
+async def test_tls_spoken_to_a_plain_server(clients: Clients, provider_server: ScriptedServer) -> None:
+    plain = provider_server.account()
+    account = msgspec.structs.replace(plain, base_url=plain.base_url.replace("http://", "https://"))
+    _, error = await outputs_until_failure(think(clients.client(account)))
+    assert "does not speak TLS" in str(error)
+
+
+async def test_an_answer_in_mp3_is_named(connect: Callable[..., Client]) -> None:
+    _, error = await outputs_until_failure(say(connect(tts_format="mp3")))
+    assert "MP3" in str(error)
+
+
+async def test_a_request_that_is_refused_passes_on_the_servers_words(connect: Callable[..., Client]) -> None:
+    _, error = await outputs_until_failure(think(connect(refuse="model")))
+    assert "'model' is not supported" in str(error)
+    assert not error.retryable
+
+
+async def test_an_answer_cut_by_its_limit_is_marked(connect: Callable[..., Client]) -> None:
+    outputs = [output async for output in think(connect(finish="length"))]
+    assert [output for output in outputs if isinstance(output, Finish)] == [Finish("length")]
+
+
+async def test_half_a_tool_call_is_dropped(connect: Callable[..., Client]) -> None:
+    client = connect(tool="get_time", tool_arguments='{"zone": "Eur', tool_finish="length")
+    outputs = [output async for output in think(client, ToolSpec("get_time", "The time."))]
+    assert not any(isinstance(output, ToolCall) for output in outputs)
+    assert Finish("length") in outputs
+
+
+async def test_unlikely_speech_is_rejected(connect: Callable[..., Client]) -> None:
+    (transcript,) = [transcript async for transcript in hear(connect(no_speech=0.9))]
+    assert (transcript.text, transcript.rejected) == ("", "no_speech")
+
+
+@STREAMING
+async def test_closing_a_stream_closes_its_connection_at_once(
+    ask: Ask, clients: Clients, provider_server: ScriptedServer
+) -> None:
+    slow = {"llm_tokens_per_s": 5, "tts_speed": 0.5, "fault": "stall", "fault_after": 3}
+    client = clients.client(provider_server.account(**(FAST | slow)))
+    before = asyncio.all_tasks()
+    request = provider_server.last_id()
+    async with aclosing(ask(client)) as stream:
+        await anext(stream)
+        closing = time.monotonic()
+    closed = time.monotonic()
+    left = await asyncio.to_thread(provider_server.wait_for_disconnect, request)
+    assert closed - closing < 0.1
+    assert left - closing < 0.25
+    assert asyncio.all_tasks() == before
+
+
+@EVERYBODY
+async def test_cancelling_a_wait_closes_its_connection_at_once(
+    ask: Ask, connect: Callable[..., Client], provider_server: ScriptedServer
+) -> None:
+    before = asyncio.all_tasks()
+    request = provider_server.last_id()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(anext(ask(connect(fault="stall"))), 0.2)
+    cancelled = time.monotonic()
+    left = await asyncio.to_thread(provider_server.wait_for_disconnect, request)
+    assert left - cancelled < 0.25
+    assert asyncio.all_tasks() == before
+
+
+async def test_the_next_segment_is_asked_for_before_this_one_is_read(
+    connect: Callable[..., Client], provider_server: ScriptedServer
+) -> None:
+    request = provider_server.last_id()
+    texts = ("One two three four five six.", "Seven eight nine.", "Ten.")
+    async with aclosing(say(connect(tts_speed=10), *texts)) as speech:
+        async for piece in speech:
+            if piece.segment_id == 1:
+                break
+    first, second, *others = provider_server.log(request)
+    assert second["received"] < first["last_byte"]
+    assert len(others) <= 1
+
+
+async def test_twenty_barge_ins_leave_neither_tasks_nor_connections(
+    clients: Clients, provider_server: ScriptedServer
+) -> None:
+    client = clients.client(provider_server.account(**FAST, fault="stall", fault_after=3))
+    before = asyncio.all_tasks()
+    request = provider_server.last_id()
+    for _ in range(20):
+        async with aclosing(say(client, "One two three four.", "Five six seven.")) as speech:
+            await anext(speech)
+    await asyncio.sleep(0.1)
+    assert asyncio.all_tasks() == before
+    requests = provider_server.log(request)
+    assert len(requests) >= 20
+    assert all(entry["disconnected"] is not None for entry in requests)
+
+
+async def test_a_pooled_connection_is_used_again(
+    connect: Callable[..., Client], clients: Clients, provider_server: ScriptedServer
+) -> None:
+    client = connect()
+    for _ in range(3):
+        assert "".join([o.text async for o in think(client) if isinstance(o, TextDelta)])
+    async with client.lease() as api:
+        pool = api._client._transport._pool  # type: ignore[attr-defined]
+        assert len(pool.connections) == 1
+
+
+async def test_an_edited_account_leaves_no_pool_behind(provider_server: ScriptedServer) -> None:
+    clients = Clients(size=2)
+    for number in range(5):
+        account = msgspec.structs.replace(provider_server.account(**FAST), api_key=f"key-{number}")
+        async for _ in think(clients.client(account)):
+            pass
+    assert [account.api_key for account in clients._pools] == ["key-3", "key-4"]
+    await clients.aclose()
+    assert not clients._pools
+
+
+async def test_warming_finds_a_wrong_key_early(connect: Callable[..., Client]) -> None:
+    await connect().warm()
+    await connect(fault=404).warm()
+    with pytest.raises(ProviderError, match="key was refused"):
+        await connect(fault=401).warm()

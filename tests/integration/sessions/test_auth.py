@@ -1,0 +1,307 @@
+"""Keys and client secrets, on a real database."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+from django.utils import timezone
+
+from agents import services as agent_services
+from agents.spec import AgentSpec, Overrides
+from sessions import auth
+from sessions.auth import Authenticator, FailureLimit, Principal, RecentPrincipals
+from sessions.errors import InvalidKey, TooManyFailures
+from sessions.models import ApiKey, ClientSecret
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def authenticator(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Authenticator:
+    fresh = Authenticator(FailureLimit(most=3, clock=clock), RecentPrincipals(clock=clock))
+    monkeypatch.setattr(auth, "authenticator", fresh)
+    return fresh
+
+
+def key(**fields: Any) -> tuple[ApiKey, str]:
+    return auth.create_key(name="test", **fields)
+
+
+async def test_a_key_names_its_principal(authenticator: Authenticator) -> None:
+    record, value = await _sync(key, agents=["guide"])
+
+    assert await authenticator.principal(value, "a") == Principal(
+        kind="server", id=f"key-{record.pk}", agents=frozenset({"guide"}), key_id=record.pk
+    )
+
+
+def test_only_a_digest_of_a_key_is_stored() -> None:
+    record, value = key()
+    stored = ApiKey.objects.values().get(pk=record.pk)
+
+    assert value.startswith("sk_")
+    assert len(value) == 46
+    assert value not in str(stored)
+    assert stored["prefix"] == value[:11]
+    assert stored["digest"] == auth.digest_of(value)
+
+
+@pytest.mark.parametrize("value", [None, "", "sk_wrong", "ek_wrong", "\udcff\ud800"[:1]])
+async def test_a_wrong_key_is_refused(authenticator: Authenticator, value: str | None) -> None:
+    with pytest.raises(InvalidKey):
+        await authenticator.principal(value, "a")
+
+
+async def test_a_revoked_key_ends_with_its_secrets(authenticator: Authenticator, clock: Clock) -> None:
+    record, value = await _sync(key)
+    secret = await _sync(auth.issue_secret, agent="guide", key_id=record.pk)
+    for held in (value, secret.value):
+        await authenticator.principal(held, "a")
+    await _sync(auth.revoke_key, record)
+
+    clock.now += 5
+    for held in (value, secret.value):
+        with pytest.raises(InvalidKey):
+            await authenticator.principal(held, "a")
+
+
+async def test_a_key_is_looked_up_once_in_five_seconds(authenticator: Authenticator, clock: Clock) -> None:
+    record, value = await _sync(key)
+    first = await authenticator.principal(value, "a")
+    await _sync(record.delete)
+
+    clock.now += 4.9
+    assert await authenticator.principal(value, "a") is first
+    clock.now += 0.1
+    with pytest.raises(InvalidKey):
+        await authenticator.principal(value, "a")
+
+
+async def test_a_use_is_noted_once_a_minute(authenticator: Authenticator, clock: Clock) -> None:
+    record, value = await _sync(key)
+    noted = []
+    for age in (None, timedelta(seconds=50), timedelta(seconds=61)):
+        if age is not None:
+            before = timezone.now() - age
+            await ApiKey.objects.filter(pk=record.pk).aupdate(last_used_at=before)
+        clock.now += 5
+        await authenticator.principal(value, "a")
+        await record.arefresh_from_db()
+        assert record.last_used_at is not None
+        noted.append(timezone.now() - record.last_used_at < timedelta(seconds=5))
+
+    assert noted == [True, False, True]
+
+
+# --- client secrets ---
+
+
+async def test_a_secret_carries_what_its_maker_decided(authenticator: Authenticator) -> None:
+    start = {"type": "realtime", "instructions": "Be kind."}
+    secret = await _sync(auth.issue_secret, agent="guide", version=3, session=start, overrides=["voice"], lives_s=60)
+    principal = await authenticator.principal(secret.value, "a")
+
+    assert secret.value.startswith("ek_")
+    assert (principal.kind, principal.agents, principal.version) == ("ephemeral", {"guide"}, 3)
+    assert (principal.session, principal.extra_overrides) == (start, {"voice"})
+
+
+async def test_a_secret_ends_in_time_however_recently_it_was_used(authenticator: Authenticator, clock: Clock) -> None:
+    secret = await _sync(auth.issue_secret, agent="guide", lives_s=2)
+    await authenticator.principal(secret.value, "a")
+    await ClientSecret.objects.aupdate(expires_at=timezone.now())
+
+    clock.now += 2
+    with pytest.raises(InvalidKey):
+        await authenticator.principal(secret.value, "a")
+
+
+def test_expired_secrets_are_swept_when_one_is_made() -> None:
+    auth.issue_secret(agent="guide", lives_s=-1)
+    auth.issue_secret(agent="guide")
+
+    assert ClientSecret.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "extra", "may"),
+    [
+        ("server", (), {"instructions", "voice"}),
+        ("user", (), {"instructions", "voice"}),
+        ("ephemeral", (), {"formats"}),
+        ("ephemeral", ("voice",), {"formats", "voice"}),
+        ("ephemeral", ("tools",), {"formats"}),
+    ],
+)
+def test_who_may_change_what(kind: Any, extra: Any, may: set[str]) -> None:
+    spec = AgentSpec(slug="guide", overrides=Overrides(server_keys=("instructions", "voice"), ephemeral=("formats",)))
+
+    assert Principal(kind=kind, id="x", extra_overrides=frozenset(extra)).overrides(spec) == may
+
+
+# --- guessing ---
+
+
+async def test_guessing_is_slowed_down_by_address(authenticator: Authenticator, clock: Clock) -> None:
+    _, good = await _sync(key)
+    await authenticator.principal(good, "b")
+    for _ in range(3):
+        with pytest.raises(InvalidKey):
+            await authenticator.principal("sk_guess", "b")
+
+    with pytest.raises(TooManyFailures) as caught:
+        await authenticator.principal("sk_guess", "b")
+    assert 0 < caught.value.retry_after_s <= 61
+    assert await authenticator.principal(good, "b"), "a key just seen is not locked out by its neighbours"
+    with pytest.raises(InvalidKey):
+        await authenticator.principal("sk_guess", "c")
+    clock.now += 60
+    with pytest.raises(InvalidKey):
+        await authenticator.principal("sk_guess", "b")
+
+
+def test_the_memory_of_guesses_and_of_keys_is_bounded(clock: Clock) -> None:
+    limit, recent = FailureLimit(most=1, addresses=10, clock=clock), RecentPrincipals(entries=10, clock=clock)
+    for n in range(100):
+        limit.count(str(n))
+        recent.put(str(n), Principal(kind="server", id="x"), None)
+
+    assert (len(limit._windows), len(recent._held)) == (10, 10)
+
+
+async def test_no_key_is_ever_logged(authenticator: Authenticator, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(InvalidKey):
+        await authenticator.principal("sk_very_secret", "a")
+
+    assert caplog.records
+    assert "very_secret" not in "".join(str(record.__dict__) for record in caplog.records)
+
+
+# --- where a request carries its key ---
+
+
+def scope(*headers: tuple[bytes, bytes], subprotocols: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"type": "websocket", "headers": headers, "subprotocols": subprotocols, "client": ("a", 1)}
+
+
+@override_settings(REPARTEE_DEV_API_KEY="fixed")
+@pytest.mark.parametrize(
+    "carried",
+    [
+        scope((b"authorization", b"Bearer fixed")),
+        scope((b"Authorization", b"bearer  fixed ")),
+        scope(subprotocols=("realtime", "openai-insecure-api-key.fixed", "openai-agents-sdk.js.1")),
+        scope((b"authorization", b"Bearer fixed"), subprotocols=("realtime", "openai-insecure-api-key.wrong")),
+    ],
+)
+async def test_a_websocket_carries_its_key_in_two_ways(authenticator: Authenticator, carried: dict[str, Any]) -> None:
+    assert (await auth.authenticate_websocket(carried)).kind == "server"
+
+
+@override_settings(REPARTEE_DEV_API_KEY="fixed")
+@pytest.mark.parametrize(
+    "carried",
+    [
+        scope(),
+        scope((b"authorization", b"Basic fixed")),
+        scope((b"authorization", b"Bearer wrong"), subprotocols=("realtime", "openai-insecure-api-key.fixed")),
+    ],
+)
+async def test_without_a_good_key_nobody_enters(authenticator: Authenticator, carried: dict[str, Any]) -> None:
+    with pytest.raises(InvalidKey):
+        await auth.authenticate_websocket(carried)
+
+
+# --- the developer's key ---
+
+
+async def test_the_fixed_key_is_honoured_in_development_only(authenticator: Authenticator, clock: Clock) -> None:
+    with override_settings(REPARTEE_DEV_API_KEY="fixed"):
+        assert (await authenticator.principal("fixed", "a")).id == "development"
+        clock.now += 5
+        with override_settings(DEVELOPMENT=False), pytest.raises(InvalidKey):
+            await authenticator.principal("fixed", "a")
+
+
+async def test_a_development_key_is_made_once_and_for_development(authenticator: Authenticator, clock: Clock) -> None:
+    made = await _sync(auth.ensure_dev_key)
+    assert made is not None
+    assert await _sync(auth.ensure_dev_key) is None
+    assert (await authenticator.principal(made, "a")).kind == "server"
+
+    clock.now += 5
+    with override_settings(DEVELOPMENT=False):
+        with pytest.raises(InvalidKey):
+            await authenticator.principal(made, "a")
+        with pytest.raises(ImproperlyConfigured):
+            auth.ensure_dev_key()
+
+
+def test_with_a_fixed_key_none_is_made() -> None:
+    with override_settings(REPARTEE_DEV_API_KEY="fixed"):
+        assert auth.ensure_dev_key() is None
+    assert not ApiKey.objects.exists()
+
+
+# --- manage.py apikey ---
+
+
+def apikey(*arguments: str) -> str:
+    out = StringIO()
+    call_command("apikey", *arguments, stdout=out, stderr=StringIO())
+    return out.getvalue().strip()
+
+
+def test_the_command_makes_lists_and_revokes() -> None:
+    agent_services.publish_spec(agent=agent_services.create_agent(slug="guide"), spec=AgentSpec(slug="guide"))
+    value = apikey("create", "web shop", "--agent", "guide")
+    record = ApiKey.objects.get(digest=auth.digest_of(value))
+
+    assert (record.name, record.agents) == ("web shop", ["guide"])
+    assert apikey("list") == f"{value[:11]}…  web shop  agents: guide  last used never"
+    assert "revoked" in apikey("revoke", value[:11])
+    assert "revoked" in apikey("list")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("create", "x", "--agent", "nobody"), "nobody"),
+        (("create", auth.DEVELOPMENT_KEY), "development mode"),
+        (("revoke", "sk_nothing"), "No such key"),
+        (("revoke", "sk_"), "More than one"),
+    ],
+)
+def test_the_command_says_what_is_wrong(arguments: tuple[str, ...], says: str) -> None:
+    key()
+    key()
+
+    with pytest.raises(CommandError, match=says):
+        apikey(*arguments)
+
+
+async def _sync(call: Any, *args: Any, **kwargs: Any) -> Any:
+    from asgiref.sync import sync_to_async
+
+    return await sync_to_async(call)(*args, **kwargs)

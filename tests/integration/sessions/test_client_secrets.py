@@ -1,0 +1,155 @@
+"""POST /v1/realtime/client_secrets, over Django's asynchronous test client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.test import AsyncClient
+from openai.types.realtime import ClientSecretCreateResponse
+
+from agents import services as agent_services
+from agents.spec import AgentSpec
+from sessions import auth
+from sessions.models import ClientSecret
+from tests.integration.sessions.test_auth import Authenticator, FailureLimit, RecentPrincipals
+
+pytestmark = pytest.mark.django_db(transaction=True)
+URL = "/v1/realtime/client_secrets"
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "authenticator", Authenticator(FailureLimit(most=2), RecentPrincipals()))
+
+
+@pytest.fixture
+def key() -> str:
+    for slug in ("guide", "terse"):
+        agent = agent_services.create_agent(slug=slug)
+        agent_services.publish_spec(agent=agent, spec=AgentSpec(slug=slug, instructions=f"You are {slug}."))
+    return auth.create_key(name="test")[1]
+
+
+async def post(key: str | None, body: Any = None, **options: Any) -> Any:
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    content = options.pop("raw", None) or ({} if body is None else body)
+    return await AsyncClient().post(URL, content, content_type="application/json", headers=headers, **options)
+
+
+async def test_a_secret_is_made_for_the_default_agent(key: str) -> None:
+    answer = await post(key)
+    made = ClientSecretCreateResponse.model_validate(answer.json())
+
+    assert answer.status_code == 200
+    assert answer.headers["x-request-id"].startswith("req_")
+    assert made.value.startswith("ek_")
+    assert (made.session.type, made.session.id[:5]) == ("realtime", "sess_")
+    assert answer.json()["session"]["instructions"] == "You are guide."
+    secret = await ClientSecret.objects.select_related("created_by_key").aget()
+    assert secret.digest == auth.digest_of(made.value)
+    assert 598 < (secret.expires_at - secret.created_at).total_seconds() < 602
+    assert secret.created_by_key is not None
+
+
+async def test_an_empty_body_will_do(key: str) -> None:
+    answer = await AsyncClient().post(URL, b"", "application/json", headers={"authorization": f"Bearer {key}"})
+
+    assert answer.status_code == 200
+
+
+async def test_its_session_is_kept_and_shown(key: str) -> None:
+    session = {
+        "type": "realtime",
+        "model": "terse",
+        "instructions": "Be kind.",
+        "audio": {"input": {"turn_detection": None}, "output": {"voice": "ash"}},
+    }
+    answer = await post(
+        key,
+        {
+            "expires_after": {"anchor": "created_at", "seconds": 60},
+            "session": session,
+            "repartee": {"overrides": ["instructions"]},
+        },
+    )
+    shown = answer.json()["session"]
+    secret = await ClientSecret.objects.aget()
+
+    assert shown["model"] == "terse"
+    assert (shown["instructions"], shown["audio"]["output"]["voice"]) == ("Be kind.", "ash")
+    assert shown["audio"]["input"]["turn_detection"] is None
+    assert (secret.agent, secret.session, secret.overrides) == ("terse", session, ["instructions"])
+    assert (secret.expires_at - secret.created_at).total_seconds() == pytest.approx(60, abs=1)
+
+
+async def test_a_secret_for_transcription(key: str) -> None:
+    answer = await post(key, {"session": {"type": "transcription"}})
+
+    assert ClientSecretCreateResponse.model_validate(answer.json()).session.type == "transcription"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "param"),
+    [
+        ({"expires_after": {"seconds": 5}}, 400, "invalid_value", "expires_after.seconds"),
+        ({"expires_after": {"seconds": 7_201}}, 400, "invalid_value", "expires_after.seconds"),
+        ({"session": {"model": "nobody"}}, 404, "model_not_found", "model"),
+        ({"session": {"audio": {"output": {"speed": 9}}}}, 400, "invalid_value", "session.audio.output.speed"),
+        ({"session": {"output_modalities": ["text", "audio"]}}, 400, "invalid_value", "session.output_modalities"),
+        ({"repartee": {"version": 99}}, 404, "model_not_found", "model"),
+        ({"repartee": {"overrides": ["everything"]}}, 400, "invalid_value", "repartee.overrides[0]"),
+        ([], 400, "invalid_type", None),
+        ("{", 400, "invalid_json", None),
+    ],
+)
+async def test_what_is_wrong_is_named(key: str, body: Any, status: int, code: str, param: str | None) -> None:
+    answer = await post(key, **({"raw": body} if isinstance(body, str) else {"body": body}))
+    error = answer.json()["error"]
+
+    assert (answer.status_code, error["code"], error["param"]) == (status, code, param)
+    assert (error["type"], type(error["message"])) == ("invalid_request_error", str)
+    assert not await ClientSecret.objects.aexists()
+
+
+async def test_the_models_that_there_are_are_listed(key: str) -> None:
+    answer = await post(key, {"session": {"model": "nobody"}})
+
+    assert "guide, terse" in answer.json()["error"]["message"]
+
+
+async def test_a_key_for_some_agents_makes_secrets_for_these(key: str) -> None:
+    _, limited = await sync_to_async(auth.create_key)(name="limited", agents=["terse"])
+    own, other, openais = [
+        await post(limited, {"session": session}) for session in ({}, {"model": "guide"}, {"model": "gpt-realtime"})
+    ]
+
+    assert (own.status_code, own.json()["session"]["model"]) == (200, "terse")
+    assert (other.status_code, other.json()["error"]["code"]) == (404, "model_not_found")
+    assert "guide" not in other.json()["error"]["message"].split("Use one of:")[1]
+    assert openais.json()["session"]["instructions"] == "You are terse."
+
+
+async def test_only_a_real_key_makes_secrets(key: str) -> None:
+    made = await post(key)
+    again = await post(made.json()["value"])
+    without = await post(None)
+
+    assert (again.status_code, again.json()["error"]["code"]) == (403, "permission_denied")
+    assert (without.status_code, without.json()["error"]["code"]) == (401, "invalid_api_key")
+
+
+async def test_guessing_keys_is_answered_with_429(key: str) -> None:
+    answers = [await post("sk_guess") for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [401, 401, 429]
+    assert 0 < int(answers[-1].headers["retry-after"]) <= 61
+
+
+async def test_other_methods_and_addresses_are_answered_in_json() -> None:
+    wrong_method, nowhere = await AsyncClient().get(URL), await AsyncClient().get("/v1/realtime")
+
+    assert (wrong_method.status_code, wrong_method.headers["allow"]) == (405, "POST")
+    assert wrong_method.json()["error"]["code"] == "method_not_allowed"
+    assert (nowhere.status_code, nowhere.json()["error"]["code"]) == (404, "not_found")

@@ -1,0 +1,187 @@
+"""Scripted conversations on virtual time: who speaks when, and what comes of it.
+
+async with conversation(llm=ScriptedLLM(["Sure, I will."])) as talk:
+    await talk.speak(1000)          # ms of a tone: what the scripted VAD takes for speech
+    await talk.silence(800)
+    await talk.until(ResponseDone)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from agents.audio import Audio
+from agents.build import VoiceAgent
+from agents.interfaces import STT, TTS, Brain, EndOfTurn, VADStream
+from agents.providers.scripted import ScriptedLLM, ScriptedSTT, ScriptedTTS, ScriptedVAD, tone
+from agents.spec import AgentSpec
+from sessions.pipeline.bounds import Bounds
+from sessions.pipeline.listening import Ears
+from sessions.pipeline.live_session import Identity, LiveSession
+from sessions.pipeline.messages import (
+    AppendAudio,
+    AudioOut,
+    CloseSession,
+    Command,
+    Event,
+    SessionConfig,
+    SpeechStarted,
+    TextOut,
+)
+from sessions.pipeline.records import Record
+from tests.fakes.brain import ClientToolbox, PlainBrain
+
+E = TypeVar("E")
+RATE = 24_000
+FRAME_MS = 20
+
+
+@dataclass
+class Kept:
+    """A journal that keeps what it is told."""
+
+    records: list[Record] = field(default_factory=list)
+
+    def write(self, record: Record) -> None:
+        self.records.append(record)
+
+
+async def detect_here(stream: VADStream, audio: Audio) -> list[tuple[int, float]]:
+    return stream.push(audio)
+
+
+class Talk:
+    """One client and its session. `heard` lists (seconds, event) in the order they came."""
+
+    def __init__(self, session: LiveSession, journal: Kept) -> None:
+        self.session = session
+        self.journal = journal
+        self.heard: list[tuple[float, Event]] = []
+        self._news = asyncio.Event()
+        self._seen = 0
+
+    @property
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def listen(self) -> None:
+        async for event in self.session.events():
+            self.heard.append((self.now, event))
+            self._news.set()
+
+    def do(self, command: Command) -> None:
+        self.session.accept(command)
+
+    async def play(self, audio: Audio) -> None:
+        """Send audio in 20 ms frames, in real time."""
+        for frame in audio.split(FRAME_MS):
+            await self.session.hear(AppendAudio(frame))
+            await asyncio.sleep(frame.ms / 1000)
+
+    async def speak(self, ms: float) -> None:
+        await self.play(tone(ms, RATE))
+
+    async def silence(self, ms: float) -> None:
+        await self.play(Audio.silence(ms, RATE))
+
+    async def until(self, kind: type[E], *, where: Callable[[E], bool] = lambda _: True, within: float = 60) -> E:
+        """The next event of `kind` not yet waited for; its time is in `at`."""
+        async with asyncio.timeout(within):
+            while True:
+                while self._seen < len(self.heard):
+                    self.at, event = self.heard[self._seen]
+                    self._seen += 1
+                    if isinstance(event, kind) and where(event):
+                        return event
+                self._news.clear()
+                await self._news.wait()
+
+    async def until_while_silent(self, kind: type[E], **options: Any) -> E:
+        """`until`, with the microphone open: silence flows meanwhile."""
+        async with asyncio.TaskGroup() as group:
+            quiet = group.create_task(self.silence(60_000))
+            event = await self.until(kind, **options)
+            quiet.cancel()
+        return event
+
+    def all(self, kind: type[E]) -> list[E]:
+        return [event for _, event in self.heard if isinstance(event, kind)]
+
+    def said(self) -> str:
+        return "".join(event.text for event in self.all(TextOut))
+
+    def audio_ms(self, response_id: str | None = None) -> float:
+        return sum(e.audio.ms for e in self.all(AudioOut) if response_id in (None, e.response_id))
+
+    def time_of_first(self, kind: type[Event]) -> float:
+        return next(at for at, event in self.heard if isinstance(event, kind))
+
+    def stale_audio(self) -> list[AudioOut]:
+        """Audio of a response that came after the user had been heard to speak over it."""
+        started: dict[str, int] = {}
+        stale = []
+        for index, (_, event) in enumerate(self.heard):
+            if isinstance(event, SpeechStarted):
+                started = dict.fromkeys(started, index)
+                cut = index
+                stale += [
+                    later
+                    for _, later in self.heard[cut:]
+                    if isinstance(later, AudioOut)
+                    and any(isinstance(e, AudioOut) and e.response_id == later.response_id for _, e in self.heard[:cut])
+                ]
+        return stale
+
+
+def make_agent(
+    *,
+    llm: ScriptedLLM | None = None,
+    brain: Brain | None = None,
+    stt: STT | None = None,
+    tts: TTS | None = None,
+    end_of_turn: EndOfTurn | None = None,
+    **spec: Any,
+) -> VoiceAgent:
+    return VoiceAgent(
+        spec=AgentSpec(slug="scripted", **spec),
+        vad=ScriptedVAD(),
+        end_of_turn=end_of_turn,
+        stt=stt or ScriptedSTT(["hello"], final_s=0.1),
+        brain=brain or PlainBrain(llm or ScriptedLLM(["Sure, I will do that for you."], first_s=0.2, tokens_per_s=50)),
+        tts=tts or ScriptedTTS(first_s=0.1, speed=5),
+        toolbox=ClientToolbox,
+    )
+
+
+@asynccontextmanager
+async def conversation(
+    agent: VoiceAgent | None = None,
+    *,
+    config: SessionConfig | None = None,
+    bounds: Bounds | None = None,
+    **parts: Any,
+) -> AsyncIterator[Talk]:
+    agent = agent or make_agent(**parts)
+    counter = itertools.count(1)
+    journal = Kept()
+    session = LiveSession(
+        agent,
+        Ears(agent.vad, agent.stt, agent.end_of_turn, detect_here),
+        config or SessionConfig(transcription=True),
+        identity=Identity("sess_test", "scripted"),
+        bounds=bounds or Bounds(),
+        journal=journal,
+        clock=asyncio.get_running_loop().time,
+        new_id=lambda prefix: f"{prefix}_{next(counter)}",
+    )
+    talk = Talk(session, journal)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(session.run())
+        group.create_task(talk.listen())
+        yield talk
+        session.accept(CloseSession())

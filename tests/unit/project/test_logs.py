@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+from project.logs import JsonFormatter, PlainFormatter
+
+
+def record(**extra: object) -> logging.LogRecord:
+    made = logging.makeLogRecord({"name": "sessions.host", "levelname": "INFO", "msg": "session ended", **extra})
+    made.created = 0.0
+    return made
+
+
+def test_json_carries_the_extra_values() -> None:
+    assert json.loads(JsonFormatter().format(record(session="s1", turns=3))) == {
+        "time": "1970-01-01T00:00:00.000+00:00",
+        "level": "info",
+        "logger": "sessions.host",
+        "message": "session ended",
+        "session": "s1",
+        "turns": 3,
+    }
+
+
+def test_json_stays_one_line_with_an_exception() -> None:
+    try:
+        raise ValueError("no")
+    except ValueError:
+        line = JsonFormatter().format(record(exc_info=sys.exc_info()))
+    assert "\n" not in line
+    assert "ValueError: no" in json.loads(line)["exception"]
+
+
+def test_plain_lines_end_with_the_extra_values() -> None:
+    assert (
+        PlainFormatter()
+        .format(record(session="s1", turns=3))
+        .endswith("INFO    sessions.host: session ended session=s1 turns=3")
+    )
+
+
+def test_what_celery_logs_of_a_job_stays_out() -> None:
+    """Its arguments may be personal."""
+    assert "secret" not in JsonFormatter().format(record(data={"args": "secret"}))

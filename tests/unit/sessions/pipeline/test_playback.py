@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.audio import Audio
+from agents.interfaces import Speech
+from sessions.pipeline.pacing import Pacer, recut
+from sessions.pipeline.playback import Ledger
+from tests.virtual_time import run
+
+
+def ledger(*segments: tuple[str, float]) -> Ledger:
+    book = Ledger()
+    for text, ms in segments:
+        book.begin(text)
+        book.add(ms)
+    return book
+
+
+def test_words_are_heard_by_their_share_of_the_audio() -> None:
+    book = ledger(("One two.", 800), (" Three four.", 1200))
+    assert book.text_until(0) == ""
+    assert book.text_until(500) == "One"
+    assert book.text_until(800) == "One two."
+    assert book.text_until(1600) == "One two. Three"
+    assert book.text_until(9999) == "One two. Three four."
+
+
+@given(
+    st.lists(st.tuples(st.text(max_size=30), st.floats(1, 5000)), max_size=6),
+    st.floats(0, 10_000),
+    st.floats(0, 10_000),
+)
+def test_more_time_never_hears_less_and_only_what_was_said(
+    segments: list[tuple[str, float]], early: float, late: float
+) -> None:
+    book = ledger(*segments)
+    early, late = sorted((early, late))
+    assert book.text.startswith(book.text_until(late))
+    assert book.text_until(late).startswith(book.text_until(early).rstrip())
+
+
+def test_the_pacer_keeps_the_lead_and_no_more() -> None:
+    async def play() -> None:
+        clock = asyncio.get_running_loop().time
+        pacer = Pacer(300, clock)
+        for _ in range(50):
+            await pacer.release(100)
+            assert pacer.unplayed_ms() <= 400.001
+        assert abs(clock() - (5.0 - 0.4)) < 0.001
+        assert pacer.underrun_ms == 0
+
+    run(play())
+
+
+def test_a_held_pacer_lets_nothing_go_and_counts_the_gap() -> None:
+    async def play() -> None:
+        clock = asyncio.get_running_loop().time
+        pacer = Pacer(300, clock)
+        await pacer.release(200)
+        pacer.hold()
+        async with asyncio.TaskGroup() as group:
+            late = group.create_task(pacer.release(100))
+            await asyncio.sleep(1)
+            assert not late.done()
+            assert pacer.heard_ms() == 200
+            pacer.resume()
+        assert round(pacer.underrun_ms) == 800
+
+    run(play())
+
+
+def test_recut_loses_nothing_and_starts_small() -> None:
+    async def speech() -> AsyncGenerator[Speech, None]:
+        yield Speech(Audio(bytes(2 * 24_000), 24_000), 0)
+        yield Speech(Audio(bytes(2 * 1_000), 24_000), 1)
+
+    async def collect() -> list[Speech]:
+        return [piece async for piece in recut(speech(), first_ms=40, ms=100)]
+
+    pieces = asyncio.run(collect())
+    assert sum(piece.audio.samples for piece in pieces) == 25_000
+    assert pieces[0].audio.ms == 40
+    assert max(piece.audio.ms for piece in pieces) == 100
