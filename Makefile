@@ -47,11 +47,13 @@ format: $(DEV_STAMP)  ## put the code into shape
 
 .PHONY: bench
 bench: $(DEV_STAMP)  ## print the figures that docs/ quotes
-	@for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
+	@for file in $$(grep -l '^if __name__ == "__main__"' benchmarks/*.py); do \
+	    name=$$(basename "$$file" .py); echo "== $$name"; $(BIN)/python -m "benchmarks.$$name"; \
+	done
 
 .PHONY: lock
 lock: $(DEV_STAMP)  ## write the lock files anew; UPGRADE=1 takes the newest versions
-	for name in requirements requirements-models requirements-dev; do \
+	for name in requirements requirements-models requirements-gguf requirements-dev; do \
 	    $(LOCK) $(if $(UPGRADE),--upgrade) $$name.in -o $$name.txt; \
 	done
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.db import models
+from django.utils.text import capfirst
 from unfold import widgets
 
 from agents.fields import Secret
@@ -29,7 +30,7 @@ class SecretForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in 
         super().__init__(*args, **kwargs)
         stored: Secret = getattr(self.instance, self.secret_field)
         if field := self.fields.get("new_secret"):
-            field.label = self.secret_label
+            field.label = capfirst(self.secret_label)
             state = "One is stored; leave this empty to keep it." if stored else "None is stored."
             field.help_text = f"{state} It is encrypted and never shown again."
         if field := self.fields.get("forget_secret"):

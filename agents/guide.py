@@ -15,8 +15,6 @@ KNOWLEDGE = "repartee"
 ACCOUNT = "guide-llm"
 
 _OPENAI_URL = "https://api.openai.com/v1"
-_OPENAI_MODEL = "gpt-4o-mini"
-_ANY_MODEL = "default"  # servers with one model loaded take any name
 
 _GREETING = (
     "Hello, I am the guide to Repartee. Ask me what it does, how it works, or how to build a voice agent. "
@@ -66,13 +64,13 @@ def _document(name: str, text: str) -> ShippedDocument:
 def llm_account(environ: Mapping[str, str]) -> LLMAccount | None:
     """From `REPARTEE_LLM_BASE_URL` with `REPARTEE_LLM_API_KEY`, else from `OPENAI_API_KEY`; None without either.
 
-    `REPARTEE_LLM_MODEL` names the model. OpenAI's key is never sent to another address.
+    `REPARTEE_LLM_MODEL` names the model, else the provider chooses. OpenAI's key is never sent to another address.
     """
     model = environ.get("REPARTEE_LLM_MODEL", "")
     if base_url := environ.get("REPARTEE_LLM_BASE_URL"):
-        return LLMAccount(base_url, model or _ANY_MODEL, environ.get("REPARTEE_LLM_API_KEY", ""))
+        return LLMAccount(base_url, model, environ.get("REPARTEE_LLM_API_KEY", ""))
     if key := environ.get("OPENAI_API_KEY"):
-        return LLMAccount(_OPENAI_URL, model or _OPENAI_MODEL, key)
+        return LLMAccount(_OPENAI_URL, model, key)
     return None
 
 

@@ -7,8 +7,10 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-# `data` is Celery's copy of a job's arguments and result, which may be personal.
-HIDDEN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message", "data"}
+STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+# Celery's copy of a job's arguments and result, and Django's request with its query: both may be personal.
+PERSONAL = frozenset({"data", "request"})
+HIDDEN = STANDARD | PERSONAL
 
 
 def attributes(record: logging.LogRecord) -> dict[str, Any]:
@@ -37,3 +39,10 @@ class PlainFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:
         values = " ".join(f"{name}={value}" for name, value in attributes(record).items())
         return " ".join(filter(None, (super().formatMessage(record), values)))
+
+
+class NotYetReady(logging.Filter):
+    """Drops Django's complaint that /readyz answered 503: that is its answer, given to whoever asks each second."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (getattr(record, "status_code", None) == 503 and record.getMessage().endswith(" /readyz"))

@@ -12,6 +12,8 @@ from pathlib import Path
 import uvicorn
 from django.conf import settings
 
+from project.paced_websocket import PacedWebSocketProtocol
+
 BIGGEST_MESSAGE = 24 * 1024 * 1024  # bytes: one append may carry 15 MiB of audio, which base64 makes 20
 DRAIN_S = 1  # for open connections; the session host then has the rest of two seconds
 
@@ -24,7 +26,7 @@ def config(*, host: str, port: int, certificate: Path | None = None, key: Path |
         port=port,
         loop="uvloop",
         http="httptools",
-        ws="websockets-sansio",
+        ws=PacedWebSocketProtocol,
         lifespan="on",
         ws_max_size=BIGGEST_MESSAGE,
         ws_per_message_deflate=False,

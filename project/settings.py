@@ -226,10 +226,14 @@ LOGGING = {
         "json": {"()": "project.logs.JsonFormatter"},
         "plain": {"()": "project.logs.PlainFormatter"},
     },
+    "filters": {"not_yet_ready": {"()": "project.logs.NotYetReady"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain" if DEVELOPMENT else "json"}},
     "root": {"handlers": ["console"], "level": env.str("REPARTEE_LOG_LEVEL", default="INFO")},
     "loggers": {
+        "django": {"handlers": []},  # not Django's own as well
+        "django.request": {"filters": ["not_yet_ready"]},
         "django.server": {"handlers": ["console"], "propagate": False},
+        "uvicorn": {"level": "WARNING" if DEVELOPMENT else "INFO"},
         "httpx": {"level": "WARNING"},
         "faster_whisper": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},

@@ -68,11 +68,11 @@ class SessionAdmin(ReadOnlyAdmin):
         description="State", ordering="ended_at", label={"live": "success", "failed": "danger", "lost": "danger"}
     )
     def state(self, session: Session) -> str:
-        return (session.end_reason or "ended") if session.ended_at else "live"
+        return (session.end_reason or "ended").replace("_", " ") if session.ended_at else "live"
 
     @admin.display(description="Agent", ordering="agent")
     def agent_and_version(self, session: Session) -> str:
-        return f"{session.agent} v{session.agent_version}"
+        return f"{session.agent}\N{NO-BREAK SPACE}v{session.agent_version}"
 
     @admin.display(description="Lasted")
     def lasted(self, session: Session) -> str:
@@ -142,5 +142,5 @@ def _spreads(session: Session) -> list[SpreadRow]:
 
 
 def _lines(session: Session, figure: str) -> str:
-    values = ((f"{getattr(row, figure):.0f} ms",) for row in _spreads(session))
+    values = ((f"{getattr(row, figure):.0f}\N{NO-BREAK SPACE}ms",) for row in _spreads(session))
     return format_html_join("\n", "<div>{}</div>", values) or "–"

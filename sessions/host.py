@@ -29,7 +29,7 @@ from sessions.journal import DatabaseJournal, database_journal
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.listening import Ears
 from sessions.pipeline.live_session import Identity, LiveSession
-from sessions.pipeline.messages import CloseSession, SessionConfig
+from sessions.pipeline.messages import SessionConfig
 from telemetry import counters, names
 
 log = logging.getLogger(__name__)
@@ -117,10 +117,7 @@ class SessionHost:
         if self._warming is not None:
             self._warming.cancel()
         for session in list(self._sessions.values()):
-            try:
-                session.accept(CloseSession("shutdown"))
-            except Overloaded:
-                log.warning("a session was too busy to be told of the shutdown")
+            session.end("shutdown")
         deadline = time.monotonic() + DRAIN_S
         while self._sessions and time.monotonic() < deadline:
             await asyncio.sleep(0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 
@@ -45,7 +46,9 @@ async def serve(transport: Transport, protocol: WireProtocol, handle: SessionHan
     finally:
         await handle.close(over.reason)
     if over.code is not None:
-        await transport.close(over.code, over.reason)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(write_timeout_s):
+                await transport.close(over.code, over.reason)
 
 
 async def _read(transport: Transport, protocol: WireProtocol, handle: SessionHandle, write_timeout_s: float) -> None:
@@ -66,9 +69,9 @@ async def _read(transport: Transport, protocol: WireProtocol, handle: SessionHan
 
 async def _write(transport: Transport, protocol: WireProtocol, handle: SessionHandle, write_timeout_s: float) -> None:
     async for event in handle.events():
+        await _send(transport, protocol.encode(event), write_timeout_s)
         if isinstance(event, SessionEnded):
             raise _Over(CLOSE_CODES.get(event.reason, 1000), event.reason)
-        await _send(transport, protocol.encode(event), write_timeout_s)
 
 
 async def _send(transport: Transport, messages: Sequence[WireMessage], timeout_s: float) -> None:

@@ -51,7 +51,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": str(obj),
+            "title": f"{self.opts.verbose_name} {obj}",
             "original": obj,
             "show_back_button": True,
             **self.page(obj),
@@ -96,7 +96,7 @@ class TurnAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Agent", ordering="agent")
     def agent_and_version(self, turn: Turn) -> str:
-        return f"{turn.agent} v{turn.agent_version}"
+        return f"{turn.agent}\N{NO-BREAK SPACE}v{turn.agent_version}"
 
     @display(  # type: ignore[untyped-decorator]  # unfold has no types
         description="Ended",
@@ -127,4 +127,4 @@ class TurnAdmin(ReadOnlyAdmin):
 
 
 def in_ms(us: int | None) -> str:
-    return "–" if us is None else f"{us / 1000:.0f} ms"
+    return "–" if us is None else f"{us / 1000:.0f}\N{NO-BREAK SPACE}ms"

@@ -41,7 +41,7 @@ def derive(marks: Marks, facts: Facts, kind: n.Kind) -> Derived:
     _put(latencies, n.STOP_DELAY, stopped, marks.get(n.BI_SPEECH_START))
     return Derived(
         {name: latencies[name] for name in n.LATENCIES if name in latencies},
-        provenance if path else None,
+        provenance if n.VOICE_TO_VOICE in latencies else None,
         stop_provenance if n.STOP_DELAY in latencies else None,
         path,
     )

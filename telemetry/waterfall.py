@@ -6,7 +6,7 @@ a light and on a dark page; letters take the page's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
@@ -51,7 +51,7 @@ def waterfall(trace: TurnTrace) -> str:
     zero, first, last = _window(trace)
     bars = [bar for bar in (*_path(trace), *_stages(trace)) if bar.end >= first and bar.start <= last]
     lanes = list(dict.fromkeys(bar.lane for bar in bars))
-    height = TOP + ROW * len(lanes) + 10
+    height = TOP + ROW * (len(lanes) + 1)
     scale = (WIDTH - LEFT - RIGHT) / (last - first)
 
     def x(at: int) -> float:
@@ -63,8 +63,12 @@ def waterfall(trace: TurnTrace) -> str:
         f"<title id='wt-{key}'>{escape(_title(trace))}</title>",
         f"<desc id='wd-{key}'>{escape(_description(trace))}</desc>",
         *(_tick(x(at + zero), at, height, strong=at == 0) for at in _ticks(first - zero, last - zero)),
-        *(f"<text x='{LEFT - 8}' y='{y + 11}' text-anchor='end'>{escape(lane)}</text>" for lane, y in rows),
-        *(_bar(bar, x(bar.start), x(bar.end), y) for lane, y in rows for bar in bars if bar.lane == lane),
+        *(
+            f"<text x='{LEFT - 8}' y='{y + 11}' text-anchor='end'>{escape(lane)}</text>"
+            for lane, y in [*rows, ("marks", height - ROW)]
+        ),
+        *(_lane([bar for bar in bars if bar.lane == lane], x, y) for lane, y in rows),
+        *(_moment(name, at - zero, x(at), height - ROW) for name, at in trace.marks.items() if first <= at <= last),
     ]
     return (
         f"<svg class='waterfall' viewBox='0 0 {WIDTH} {height}' role='img' aria-labelledby='wt-{key} wd-{key}' "
@@ -86,7 +90,13 @@ def _window(trace: TurnTrace) -> tuple[int, int, int]:
 def _path(trace: TurnTrace) -> Iterator[_Bar]:
     for step in trace.path:
         if step.duration_us:
-            yield _Bar("critical path", step.start_us, step.start_us + step.duration_us, COLOURS[step.owner], step.name)
+            yield _Bar(
+                "critical path",
+                step.start_us,
+                step.start_us + step.duration_us,
+                COLOURS[step.owner],
+                step.name.replace("_", " "),
+            )
 
 
 def _stages(trace: TurnTrace) -> Iterator[_Bar]:
@@ -102,40 +112,53 @@ def _stages(trace: TurnTrace) -> Iterator[_Bar]:
     for lane, start, stop, colour, label in settled:
         if start in marks and stop in marks:
             yield _Bar(lane, marks[start], max(marks[start], marks[stop]), colour, label)
-    yield from _numbered(trace, "llm", "LLM", (n.REQUEST_SENT, n.END), COLOURS["llm"])
-    yield from _numbered(trace, "tool", "tools", (n.START, n.END), COLOURS["tool"])
-    yield from _numbered(trace, "seg", "text to speech", (n.TEXT_READY, n.TTS_END), COLOURS["tts"])
+    for group, lane, label, first, last, colour in (
+        ("llm", "LLM", "call", n.REQUEST_SENT, n.END, COLOURS["llm"]),
+        ("tool", "tools", "tool", n.START, n.END, COLOURS["tool"]),
+        ("seg", "text to speech", "segment", n.TEXT_READY, n.TTS_END, COLOURS["tts"]),
+    ):
+        for call in calls(marks, group):
+            begun = marks.get(n.numbered(group, call, first))
+            if begun is not None:
+                ended = marks.get(n.numbered(group, call, last), end)
+                yield _Bar(lane, begun, max(begun, ended), colour, f"{label} {call + 1}")
     if n.FIRST_AUDIO_SENT in marks:
         sent = marks[n.FIRST_AUDIO_SENT]
         yield _Bar("audio out", sent, max(sent, marks.get(n.LAST_AUDIO_SENT, end)), COLOURS["platform"], "audio sent")
 
 
-def _numbered(trace: TurnTrace, group: str, lane: str, moments: tuple[str, str], colour: str) -> Iterator[_Bar]:
-    close = trace.marks.get(n.TURN_CLOSE, 0)
-    for call in calls(trace.marks, group):
-        start = trace.marks.get(n.numbered(group, call, moments[0]))
-        if start is not None:
-            end = trace.marks.get(n.numbered(group, call, moments[1]), close)
-            yield _Bar(lane, start, max(start, end), colour, f"{lane} {call + 1}")
+def _lane(bars: Sequence[_Bar], x: Callable[[int], float], y: int) -> str:
+    """The bars of one lane; a label has the room up to the next bar."""
+    limits = [*(x(bar.start) for bar in bars[1:]), float(WIDTH)]
+    return "".join(_bar(bar, x(bar.start), x(bar.end), limit, y) for bar, limit in zip(bars, limits, strict=True))
 
 
-def _bar(bar: _Bar, left: float, right: float, y: int) -> str:
+def _bar(bar: _Bar, left: float, right: float, limit: float, y: int) -> str:
     width = max(right - left, 1.5)
     ms = f"{(bar.end - bar.start) / 1000:.0f} ms"
-    said = f"{bar.label} {ms}" if len(f"{bar.label} {ms}") * LETTER < width else ms if len(ms) * LETTER < width else ""
-    text = f'<text x="{left + 4:.1f}" y="{y + 11}" fill="#fff" font-size="10">{escape(said)}</text>' if said else ""
+    room = (min(right, limit) - left - 8) / LETTER
+    said = next((label for label in (f"{bar.label} {ms}", ms) if len(label) <= room), "")
+    text = f"<text x='{left + 4:.1f}' y='{y + 11}' fill='#fff' font-size='10'>{escape(said)}</text>" if said else ""
     return (
-        f'<g><title>{escape(bar.label)}: {ms}</title><rect x="{left:.1f}" y="{y}" width="{width:.1f}" '
-        f'height="{BAR}" rx="2" fill="{bar.colour}"/>{text}</g>'
+        f"<g><title>{escape(bar.label)}: {ms}</title><rect x='{left:.1f}' y='{y}' width='{width:.1f}' "
+        f"height='{BAR}' rx='2' fill='{bar.colour}' stroke='#fff' stroke-opacity='0.35'/>{text}</g>"
+    )
+
+
+def _moment(name: str, at: int, x: float, y: int) -> str:
+    """A mark: a small triangle that points at its moment on the axis."""
+    return (
+        f"<g><title>{escape(name)}: {at / 1000:.0f} ms</title>"
+        f"<path d='M{x:.1f} {y + 2} l4 9 h-8 z' fill-opacity='0.7'/></g>"
     )
 
 
 def _tick(x: float, at: int, height: int, *, strong: bool) -> str:
     label = f"{at // 1000} ms"
     return (
-        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 8}" y2="{height - 6}" stroke="currentColor" '
-        f'stroke-opacity="{0.6 if strong else 0.15}"/>'
-        f'<text x="{x:.1f}" y="{TOP - 14}" text-anchor="middle" fill-opacity="0.75">{label}</text>'
+        f"<line x1='{x:.1f}' x2='{x:.1f}' y1='{TOP - 8}' y2='{height - ROW}' stroke='currentColor' "
+        f"stroke-opacity='{0.6 if strong else 0.15}'/>"
+        f"<text x='{x:.1f}' y='{TOP - 14}' text-anchor='middle' fill-opacity='0.75'>{label}</text>"
     )
 
 

@@ -32,10 +32,10 @@ from agents.spec import AgentSpec
 from agents.tools.builtin import ARITHMETIC, END_CALL
 from telemetry.trace import TurnMarks
 
-KNOWN = 0.42
+KNOWN = 0.6
 """The lowest score of an answer; below it the agent says that it does not know. Found on the tuning questions."""
 
-RELATED = 0.3
+RELATED = 0.45
 """The lowest score of a passage that is worth offering after an answer."""
 
 _CONSIDERED = 8

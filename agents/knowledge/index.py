@@ -25,6 +25,9 @@ from agents.knowledge.text import content_words, stem
 INLINE_CHUNKS = 1_000
 """Up to this many chunks a search takes under 1 ms and runs on the event loop; beyond, in a thread."""
 
+_LENGTH_ALLOWANCE = 0.16
+"""Added to a score for each e-fold of content words: nothing covers all the words of a chatty question."""
+
 _RELATED = 0.4
 """Words whose cosine is below this count as unrelated."""
 
@@ -55,7 +58,7 @@ _WEIGHTS = _Weights()
 class VectorIndex:
     """A Retriever over chunks. Immutable once made; shared by every session of an agent.
 
-    A passage's score lies between 0 and 1 and is comparable between questions: below about 0.4 the passage
+    A passage's score lies between 0 and 1 and is comparable between questions: below about 0.6 the passage
     has little to do with the question.
     """
 
@@ -110,7 +113,8 @@ class VectorIndex:
         best += weights.text * np.maximum(self._text @ vectors[0], 0)
         best += weights.overlap * self._body.overlap(query)
         best += weights.opens * self._opens
-        return np.asarray(best / weights.total, dtype=np.float32)
+        allowance = _LENGTH_ALLOWANCE * math.log(max(1, len(query.words)))
+        return np.asarray(np.minimum(best / weights.total + allowance, 1), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,15 @@ _SUFFIXES = ("ingly", "edly", "ations", "ation", "ings", "ing", "ies", "ied", "e
 _SHORTEST_STEM = 3
 
 _STOP_WORDS = """
-    a about actually am an and any anything are as at be because been being but by can could did do does doing
-    don't exactly explain for from give go going had has have how i i'd i'll i'm i've if in into is it it's its
-    just kind know let let's like look may maybe me mean might more much must my of oh ok okay on one or our
-    ours out please really right say should so some something sort still such tell than that that's the their them
-    then there there's these they thing things this those to too uh um up us want was we well were what what's when
-    where which while who who's whose why will with would yeah yes you your you're
+    a able about actually again already also always am an and any anybody anyone anything are as at basically be
+    because been being bit but by can could curious did do does doing don't even ever every everybody everyone
+    everything exactly explain few for from get gets getting give go going got guess had has have here honestly
+    how i i'd i'll i'm i've if in into is it it's its just kind know let let's like literally look lot may maybe
+    me mean might more much must my nobody of oh ok okay on one opinion or our ours out perhaps please possible
+    probably quite rather really right roughly say should simply so some somebody someone something sometimes
+    sort still such suppose tell than that that's the their them then there there's these they thing things this
+    those to too uh um up us want was way ways we well were what what's when where which while who who's whole
+    whose why will with wonder wondering would yeah yes you you're your
 """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar
 
 from agents.audio import Audio
 from agents.errors import ProviderError, ProviderTimeout
@@ -247,7 +247,7 @@ def _always(*_: object) -> bool:
     return True
 
 
-Start = Callable[[P, Guarded[T] | None], AsyncIterator[T]]
+Start = Callable[[P, Guarded[T] | None], AsyncGenerator[T, None]]
 """Begins a provider's stream, its input read through the guard if there is one."""
 
 
@@ -284,9 +284,9 @@ def _require(answered: bool, account: str) -> None:
 
 def _open(candidate: Candidate[P], start: Start[P, T]) -> AsyncGenerator[T, None]:
     if candidate.limits is None:
-        return cast("AsyncGenerator[T, None]", start(candidate.provider, None))
+        return start(candidate.provider, None)
     guard = Guarded[T](candidate.account, candidate.limits)
-    return guard.watch(cast("AsyncGenerator[T, None]", start(candidate.provider, guard)))
+    return guard.watch(start(candidate.provider, guard))
 
 
 class FallbackSTT:
@@ -300,7 +300,7 @@ class FallbackSTT:
         kept_s = REPLAY_AUDIO_S if len(self._candidates) > 1 else 0.0
         replay = _Replay(audio, kept_s * 1000, lambda piece: piece.ms)
 
-        def start(stt: STT, guard: Guarded[Transcript] | None) -> AsyncIterator[Transcript]:
+        def start(stt: STT, guard: Guarded[Transcript] | None) -> AsyncGenerator[Transcript, None]:
             heard = replay.read()
             return stt.transcribe(guard.feed(heard) if guard else heard, marks)
 
@@ -320,7 +320,7 @@ class FallbackLLM:
     def complete(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], options: CompletionOptions, marks: TurnMarks
     ) -> AsyncGenerator[LLMOutput, None]:
-        def start(llm: LLM, _: Guarded[LLMOutput] | None) -> AsyncIterator[LLMOutput]:
+        def start(llm: LLM, _: Guarded[LLMOutput] | None) -> AsyncGenerator[LLMOutput, None]:
             return llm.complete(messages, tools, options, marks)
 
         rules: _Rules[LLMOutput] = _Rules(_always, must_bind=True, may_retry=_always)
@@ -342,7 +342,7 @@ class FallbackTTS:
     ) -> AsyncGenerator[Speech, None]:
         replay = _Replay(text, REPLAY_SEGMENTS, lambda _: 1)
 
-        def start(tts: TTS, guard: Guarded[Speech] | None) -> AsyncIterator[Speech]:
+        def start(tts: TTS, guard: Guarded[Speech] | None) -> AsyncGenerator[Speech, None]:
             lines = replay.read()
             return tts.synthesize(guard.feed(lines) if guard else lines, voice, marks)
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from agents.errors import Overloaded
 from sessions.pipeline.live_session import LiveSession
-from sessions.pipeline.messages import AppendAudio, ClearAudio, CloseSession, Command, CommitAudio, Event
+from sessions.pipeline.messages import AppendAudio, ClearAudio, Command, CommitAudio, Event
 
 
 class SessionHandle(Protocol):
@@ -48,8 +48,5 @@ class LocalHandle:
         return self._session.events()
 
     async def close(self, reason: str) -> None:
-        try:
-            self._session.accept(CloseSession(reason))
-        except Overloaded:
-            self._task.cancel()
+        self._session.abandon(reason)
         await asyncio.wait([self._task])

@@ -203,6 +203,15 @@ class LiveSession:
             self._commits_sent += 1
         await self._listening.put(command)
 
+    def end(self, reason: str) -> None:
+        """End the session; the client is told."""
+        self._post(_TimeUp(reason))
+
+    def abandon(self, reason: str) -> None:
+        """End the session of a client that has gone: nothing more is told to it."""
+        self._outbox.abandon()
+        self.end(reason)
+
     def events(self) -> AsyncIterator[Event]:
         """Everything the client is to be told, once, in order; SessionEnded is the last."""
         return aiter(self._outbox)
@@ -262,6 +271,7 @@ class LiveSession:
                 case _:
                     self._on_heard(message)
             while self._deferred and self._deferred[0].commits <= self._commits_done:
+                await self._outbox.room()
                 self._carry_out(self._deferred.popleft().command)
 
     def _carry_out(self, command: Command) -> None:
@@ -681,11 +691,6 @@ class LiveSession:
     # --- time and records ----------------------------------------------------------------------------
 
     def _on_time_up(self, reason: str) -> None:
-        if reason == "expired":
-            minutes = self._bounds.session_s // 60
-            self._outbox.put(
-                ErrorOccurred(f"Your session hit the maximum duration of {minutes} minutes.", "session_expired")
-            )
         quiet_s = self._clock() - self._last_heard_at
         if reason == "idle" and quiet_s < self._bounds.idle_s:
             self._later(self._bounds.idle_s - quiet_s, _TimeUp("idle"))

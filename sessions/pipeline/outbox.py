@@ -10,7 +10,7 @@ from sessions.pipeline.messages import AudioOut, Event, SessionEnded
 
 
 class Outbox:
-    """One ordered stream. Audio waits for room; other events never do.
+    """One ordered stream. Audio waits for room, and so do answers to commands; other events never do.
 
     A client that lets more than `events` pile up is a slow client: `overflowed` is set, everything is
     dropped and the stream ends. Audio of a response can be discarded, and is the only thing that ever is.
@@ -24,6 +24,7 @@ class Outbox:
         self._ready = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._drained = asyncio.Event()
         self.overflowed = False
         self.closed = False
 
@@ -43,6 +44,20 @@ class Outbox:
         self._ready.set()
         if self.closed:
             self._room.set()
+            self._drained.set()
+
+    def abandon(self) -> None:
+        """Nobody reads any more: drop everything, take nothing, let nobody wait."""
+        self.closed = True
+        self._events.clear()
+        self._room.set()
+        self._drained.set()
+
+    async def room(self) -> None:
+        """Wait until no more than half is used: before answering what a client may ask without end."""
+        while len(self._events) > self._limit // 2 and not self.closed:
+            self._drained.clear()
+            await self._drained.wait()
 
     async def put_audio(self, event: AudioOut) -> None:
         """Queue audio once there is room for it."""
@@ -74,6 +89,8 @@ class Outbox:
             if isinstance(event, AudioOut):
                 self._audio -= 1
                 self._room.set()
+            if len(self._events) <= self._limit // 2:
+                self._drained.set()
             yield event
             if isinstance(event, SessionEnded):
                 return

@@ -275,7 +275,6 @@ AnyClientEvent = (
     | Playback
 )
 CLIENT_EVENTS: frozenset[str] = frozenset(str(event.__struct_config__.tag) for event in ClientEvent.__subclasses__())
-EXTENSION_EVENTS = frozenset({"repartee.playback"})
 
 SERVER_EVENTS = frozenset(
     {

@@ -29,6 +29,7 @@ from sessions.pipeline.messages import (
     DeleteItem,
     ErrorOccurred,
     ItemDeleted,
+    ItemDone,
     ItemRetrieved,
     ItemTruncated,
     MessageItem,
@@ -195,12 +196,13 @@ def test_cancel_and_truncate() -> None:
     run(talk_once())
 
 
-def test_a_client_that_never_reads_is_let_go() -> None:
+def test_a_long_history_at_once_is_answered_whole() -> None:
     async def talk_once() -> None:
         async with conversation(bounds=Bounds(events_out=8)) as talk:
-            for _ in range(20):
-                talk.do(Configure(SessionConfig()))
-            assert (await talk.until(SessionEnded)).reason == "slow_client"
+            for number in range(100):
+                talk.do(says("hello", f"item_{number}"))
+            await asyncio.sleep(1)
+            assert len(talk.all(ItemDone)) == 100
 
     run(talk_once())
 

@@ -65,6 +65,7 @@ class Script:
     drop_after_s: float | None = None  # cuts the line that long after session.created
     hold_at_s: float | None = None  # holds the first answer there for `hold_s`
     hold_s: float = 0.6
+    fail_with: str | None = None  # answers fail with this message
 
 
 class Conversation:
@@ -167,6 +168,9 @@ class Conversation:
             usage={"type": "duration", "seconds": 1.0},
         )
         await asyncio.sleep(self.script.think_s)
+        if self.script.fail_with is not None:
+            await self.fail(self.script.fail_with)
+            return
         answers = self.script.answers
         words_and_sound = answers[min(self.turn, len(answers) - 1)]
         self.turn += 1
@@ -207,6 +211,13 @@ class Conversation:
         await self.send("repartee.hold", response_id=response, state="held")
         await asyncio.sleep(self.script.hold_s)
         await self.send("repartee.hold", response_id=response, state="resumed")
+
+    async def fail(self, message: str) -> None:
+        response = self.id("resp")
+        details = {"type": "failed", "error": {"type": "server_error", "code": None, "message": message}}
+        await self.send("response.created", response={"id": response, "status": "in_progress", "output": []})
+        failed = {"id": response, "status": "failed", "status_details": details, "output": []}
+        await self.send("response.done", response=failed)
 
     async def done(self, response: str, status: str) -> None:
         self.speaking = None

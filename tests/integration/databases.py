@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management import call_command
 from django.db import connections
+from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 from environ import Env
 
 
@@ -25,9 +26,10 @@ def using(url: str, **options: Any) -> Iterator[None]:
         call_command("migrate", verbosity=0)
         yield
     finally:
-        connections["default"].close()
-        if config["ENGINE"].endswith("postgresql"):
-            connections["default"].close_pool()
+        connection = connections["default"]
+        connection.close()
+        if isinstance(connection, PostgreSQL):
+            connection.close_pool()
         connections.settings["default"] = held
         connections["default"] = ours
 

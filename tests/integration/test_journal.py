@@ -112,11 +112,11 @@ def test_a_later_record_of_an_item_replaces_it(journal: DatabaseJournal, databas
 
 
 def test_storing_twice_changes_nothing(database: Path) -> None:
-    records = [opened(), item(0), turn_of(0), SessionClosed("sess_1", NOW, "closed")]
+    records: list[Record] = [opened(), item(0), turn_of(0), SessionClosed("sess_1", NOW, "closed")]
 
     def contents() -> list[object]:
         tables = (Session, ConversationItem, ItemText, Turn)
-        return [list(table.objects.order_by("pk").values()) for table in tables]  # type: ignore[attr-defined]
+        return [list(table.objects.order_by("pk").values()) for table in tables]
 
     store(records)
     Turn.objects.update(export_state="acknowledged")

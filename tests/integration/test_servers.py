@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import socket
@@ -125,3 +126,18 @@ def test_on_postgresql_and_redis(start_server: StartServer, postgres_url: str, r
     with realtime(server) as socket:
         assert json.loads(socket.recv(timeout=10))["type"] == "session.created"
     assert not (server.data / "repartee.sqlite3").exists()
+
+
+def test_in_production_only_probes_need_no_https(start_server: StartServer) -> None:
+    secret = base64.urlsafe_b64encode(bytes(range(32))).decode()
+    server = start_server(
+        command=("-m", "project.server", "--host", "127.0.0.1", "--port", "{port}"),
+        ready="/readyz",
+        REPARTEE_ENV="production",
+        SECRET_KEY=secret,
+        REPARTEE_ENCRYPTION_KEYS=secret,
+    )
+    assert server.get("/healthz")[0] == 200
+    assert server.get("/")[0] == 301
+    line = next(line for line in server.log.splitlines() if "Application startup complete" in line)
+    assert json.loads(line)["logger"] == "uvicorn.error"

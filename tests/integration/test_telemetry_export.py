@@ -41,7 +41,13 @@ def states() -> list[tuple[str, int]]:
 
 def test_a_turn_arrives_as_a_tree_of_spans(receiver: Collector) -> None:
     marks = {**SPOKEN, "tool[0].start": 2321, "tool[0].end": 2325, "bi_speech_start": 4000, "bi_flushed": 4200}
-    facts = {"stt_model": "base.en", "llm_model": "any", "llm_provider": "lab", "tts_voice": "alloy", "input_tokens": 7}
+    facts: dict[str, str | float] = {
+        "stt_model": "base.en",
+        "llm_model": "any",
+        "llm_provider": "lab",
+        "tts_voice": "alloy",
+        "input_tokens": 7,
+    }
     trace = turn(marks, facts, kind="tool", end_reason="interrupted")
     store_turns([trace])
     assert export(receiver) == "acknowledged: 1, refused: 0, still pending: 0\n"

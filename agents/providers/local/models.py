@@ -92,7 +92,7 @@ class LocalModels:
         if spec.model not in ("", whisper_weights.NAME):
             raise ConfigurationError(f"The embedded speech model is {whisper_weights.NAME}, not {spec.model!r}.")
         options = WhisperOptions(
-            language=spec.language,
+            language=spec.language.partition("-")[0].lower() or "en",
             prompt=spec.prompt,
             timeout_s=self._options.timeout_s,
             partial_every_ms=self._options.partial_every_ms,

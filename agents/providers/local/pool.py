@@ -21,8 +21,12 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
+class LaneFull(ProviderError, Overloaded):
+    """Too many requests wait for this model. A fallback may serve; else the caller comes back later."""
+
+
 class Lane:
-    """`threads` workers behind a queue of at most `queue` jobs; one more raises Overloaded.
+    """`threads` workers behind a queue of at most `queue` jobs; one more raises LaneFull.
 
     `waiting`, `busy` and `dropped` (results nobody wanted any more, since the start) may be read at any time.
     """
@@ -48,7 +52,7 @@ class Lane:
             if self._closed:
                 raise ProviderError("The models are shutting down.", provider=self.name)
             if self.busy + self.waiting >= self._threads + self._queue:
-                raise Overloaded(f"Too many requests for the {self.name} model; try again shortly.")
+                raise LaneFull(provider=self.name)
             self.waiting += 1
         job = self._executor.submit(self._work, functools.partial(fn, *args))
         job.add_done_callback(self._left_the_queue)

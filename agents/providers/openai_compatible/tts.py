@@ -81,12 +81,14 @@ class OpenAITTS:
     async def _speech(self, answer: _Answer, marks: TurnMarks) -> AsyncGenerator[Speech, None]:
         segment = answer.segment
         samples = 0
+        silent = True
         async with answer.held:
             data = answer.first
             while data:
                 audio = self._decode(answer.decoder, data)
                 if audio.samples:
-                    if _audible(audio):
+                    if silent and _audible(audio):
+                        silent = False
                         marks.stamp(f"seg[{segment.id}].tts_first_audible")
                     yield Speech(audio, segment.id, None if samples else 0)
                     samples += audio.samples

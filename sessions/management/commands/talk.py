@@ -141,9 +141,9 @@ class ReadablePrinter:
             if record["response_id"] in self._sounding:
                 return
             self._sounding.add(record["response_id"])
-        plain = {name: value for name, value in fields.items() if not isinstance(value, dict | list)}
+        plain = {name: value for name, value in fields.items() if _readable(name, value)}
         text = " ".join(f"{name}={_brief(value)}" for name, value in plain.items())
-        self._line(f"{record['t']:8.3f}  {record['event']:<58} {text[:WIDEST]}")
+        self._line(f"{record['t']:8.3f}  {record['event']:<54} {text[:WIDEST]}")
 
     def summary(self, held: Talk) -> None:
         for exchange in held.exchanges:
@@ -161,6 +161,10 @@ class ReadablePrinter:
     def _line(text: str) -> None:
         sys.stdout.write(text.rstrip() + "\n")
         sys.stdout.flush()
+
+
+def _readable(name: str, value: object) -> bool:
+    return not name.endswith(("_id", "_index")) and not isinstance(value, dict | list)
 
 
 def _brief(value: object) -> str:

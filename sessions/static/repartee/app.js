@@ -16,12 +16,12 @@ const captions = new Captions(byId("captions"), byId("announcer"), settings.agen
 const panel = new LatencyPanel(byId("latency"));
 
 const STATES = {
-  idle: "Ready when you are",
+  idle: "Ready",
   connecting: "Connecting…",
   listening: "Listening",
   hearing: "Hearing you",
   thinking: "Thinking…",
-  speaking: "Speaking. Talk over it to interrupt",
+  speaking: "Speaking",
   held: "Holding on…",
   ended: "Call ended",
   problem: "Not connected",
@@ -157,9 +157,8 @@ function showState(state) {
   const live = LIVE.has(state) || state === "connecting";
   byId("status").textContent = STATES[state];
   byId("controls").hidden = !live;
-  byId("start").hidden = live;
-  button.querySelector("[data-label]").textContent =
-    state === "idle" || state === "problem" ? `Talk to ${settings.agentName}` : "Talk again";
+  byId("start").hidden = live || state === "problem";
+  button.querySelector("[data-label]").textContent = state === "idle" ? `Talk to ${settings.agentName}` : "Talk again";
   if (live) byId("problem").hidden = true;
   if (!live) setLevels(0, 0);
 }

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -34,8 +34,11 @@ def form_data(agent: Agent, **changed: Any) -> dict[str, Any]:
 def _sent(field: Field, value: Any) -> Any:
     """A box that is not ticked is not sent; several come in the page's order."""
     if isinstance(field, MultipleChoiceField):
-        return [choice for choice, _ in field.choices if choice in value]
-    return {True: "on", False: None}.get(value, value) if isinstance(value, bool) else value
+        choices = cast("list[tuple[str, str]]", field.choices)
+        return [choice for choice, _ in choices if choice in value]
+    if isinstance(value, bool):
+        return "on" if value else None
+    return value
 
 
 def save(client: Client, agent: Agent, button: str = "_save", **changed: Any) -> str:
@@ -111,7 +114,7 @@ def test_text_from_a_browser_keeps_its_lines(admin: Client, terse: Agent) -> Non
     ],
 )
 def test_a_wrong_value_is_explained_and_not_stored(
-    admin: Client, terse: Agent, field: str, value: object, message: str
+    admin: Client, terse: Agent, field: str, value: Any, message: str
 ) -> None:
     assert message in save(admin, terse, **{field: value})
     assert terse.draft is None
@@ -195,7 +198,7 @@ def test_a_key_is_written_kept_forgotten_and_never_shown(admin: Client, terse: A
 
 
 def test_testing_a_connection_says_how_it_went(admin: Client, terse: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = httpx.MockTransport(lambda request: httpx.Response(200, json={"data": [{"id": "one"}]}))
+    answer = httpx.MockTransport(lambda _: httpx.Response(200, json={"data": [{"id": "one"}]}))
     check = connection_check.check
     monkeypatch.setattr(connection_check, "check", lambda account: check(account, transport=answer))
     account = ProviderAccount.objects.get(name="lab")

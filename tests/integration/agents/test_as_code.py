@@ -207,7 +207,7 @@ def test_the_command_applies_exports_and_explains(tmp_path: Path) -> None:
     assert out.getvalue().splitlines()[-1] == "agent terse: unchanged, version 1"
 
     file.write_text(TERSE.replace("brain", "brian"))
-    with pytest.raises(CommandError, match='terse.yaml: line 6: unknown key "brian"'):
+    with pytest.raises(CommandError, match=r'terse\.yaml: line 6: unknown key "brian"'):
         call_command("agent", "apply", str(file))
     with pytest.raises(CommandError, match="No such file"):
         call_command("agent", "apply", str(tmp_path / "none.yaml"))

@@ -43,9 +43,9 @@ def test_a_second_start_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("environ", "base_url", "model", "key"),
     [
-        ({"OPENAI_API_KEY": "sk"}, "https://api.openai.com/v1", "gpt-4o-mini", "sk"),
+        ({"OPENAI_API_KEY": "sk"}, "https://api.openai.com/v1", "", "sk"),
         ({"OPENAI_API_KEY": "sk", "REPARTEE_LLM_MODEL": "big"}, "https://api.openai.com/v1", "big", "sk"),
-        ({"REPARTEE_LLM_BASE_URL": "http://lab/v1", "OPENAI_API_KEY": "sk"}, "http://lab/v1", "default", ""),
+        ({"REPARTEE_LLM_BASE_URL": "http://lab/v1", "OPENAI_API_KEY": "sk"}, "http://lab/v1", "", ""),
         (
             {"REPARTEE_LLM_BASE_URL": "http://lab/v1", "REPARTEE_LLM_MODEL": "m", "REPARTEE_LLM_API_KEY": "k"},
             "http://lab/v1",

@@ -8,6 +8,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.test import override_settings
@@ -122,8 +123,10 @@ async def test_a_secret_carries_what_its_maker_decided(authenticator: Authentica
     principal = await authenticator.principal(secret.value, "a")
 
     assert secret.value.startswith("ek_")
-    assert (principal.kind, principal.agents, principal.version) == ("ephemeral", {"guide"}, 3)
-    assert (principal.session, principal.extra_overrides) == (start, {"voice"})
+    assert (principal.kind, principal.version) == ("ephemeral", 3)
+    assert principal.agents == {"guide"}
+    assert principal.session == start
+    assert principal.extra_overrides == {"voice"}
 
 
 async def test_a_secret_ends_in_time_however_recently_it_was_used(authenticator: Authenticator, clock: Clock) -> None:
@@ -172,7 +175,8 @@ async def test_guessing_is_slowed_down_by_address(authenticator: Authenticator, 
     with pytest.raises(TooManyFailures) as caught:
         await authenticator.principal("sk_guess", "b")
     assert 0 < caught.value.retry_after_s <= 61
-    assert await authenticator.principal(good, "b"), "a key just seen is not locked out by its neighbours"
+    known = await authenticator.principal(good, "b")  # a key just seen is not locked out by its neighbours
+    assert known.kind == "server"
     with pytest.raises(InvalidKey):
         await authenticator.principal("sk_guess", "c")
     clock.now += 60
@@ -302,6 +306,4 @@ def test_the_command_says_what_is_wrong(arguments: tuple[str, ...], says: str) -
 
 
 async def _sync(call: Any, *args: Any, **kwargs: Any) -> Any:
-    from asgiref.sync import sync_to_async
-
     return await sync_to_async(call)(*args, **kwargs)

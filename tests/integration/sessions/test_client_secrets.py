@@ -12,8 +12,8 @@ from openai.types.realtime import ClientSecretCreateResponse
 from agents import services as agent_services
 from agents.spec import AgentSpec
 from sessions import auth
+from sessions.auth import Authenticator, FailureLimit, RecentPrincipals
 from sessions.models import ClientSecret
-from tests.integration.sessions.test_auth import Authenticator, FailureLimit, RecentPrincipals
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/v1/realtime/client_secrets"

@@ -14,9 +14,9 @@ from agents import services as agent_services
 from agents.errors import Overloaded
 from agents.spec import AgentSpec
 from project.asgi import application
-from sessions import auth, consumers
+from sessions import auth, services
+from sessions.auth import Authenticator, FailureLimit, RecentPrincipals
 from tests.fakes.asgi import AsgiClient
-from tests.integration.sessions.test_auth import Authenticator, FailureLimit, RecentPrincipals
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("guide")]
 
@@ -28,10 +28,15 @@ def guide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def knock(
-    path: str = "/v1/realtime?model=guide", *, key: str | None = "fixed", can_deny: bool = True, **headers: str
+    path: str = "/v1/realtime?model=guide",
+    *,
+    key: str | None = "fixed",
+    can_deny: bool = True,
+    origin: str | None = None,
 ) -> list[dict[str, Any]]:
     """All that the server sends to a client that asks to connect and leaves."""
     client = AsgiClient.saying()
+    headers = {"host": "here:80"} | ({"origin": origin} if origin else {})
     if key:
         headers["authorization"] = f"Bearer {key}"
     address, _, query = path.partition("?")
@@ -39,7 +44,7 @@ async def knock(
         "type": "websocket",
         "path": address,
         "query_string": query.encode(),
-        "headers": [(name.encode(), value.encode()) for name, value in {"host": "here:80", **headers}.items()],
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         "subprotocols": [],
         "client": ("10.0.0.1", 5),
         "extensions": {"websocket.http.response": {}} if can_deny else {},
@@ -91,7 +96,7 @@ async def test_guessing_is_refused_with_429() -> None:
 async def test_a_server_that_cannot_refuse_accepts_and_closes(
     monkeypatch: pytest.MonkeyPatch, key: str, close_code: int, code: str
 ) -> None:
-    monkeypatch.setattr(consumers.services, "open_session", _failing(Overloaded("This server is full.")))
+    monkeypatch.setattr(services, "open_session", _failing(Overloaded("This server is full.")))
     accept, event, close = await knock(key=key, can_deny=False)
     said = json.loads(event["text"])
 
@@ -103,7 +108,7 @@ async def test_a_server_that_cannot_refuse_accepts_and_closes(
 
 @pytest.mark.parametrize("error", [Overloaded("This server is full."), OperationalError("locked")])
 async def test_an_overload_and_a_database_away_are_503(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    monkeypatch.setattr(consumers.services, "open_session", _failing(error))
+    monkeypatch.setattr(services, "open_session", _failing(error))
     status, headers, details = denial(await knock())
 
     assert (status, details["type"]) == (503, "server_error")
@@ -125,8 +130,7 @@ async def test_pages_of_other_sites_are_let_in_by_a_setting(
     origins: list[str], origin: str | None, refused: bool
 ) -> None:
     with override_settings(REPARTEE_WEBSOCKET_ORIGINS=origins):
-        headers = {"origin": origin} if origin else {}
-        status, _, error = denial(await knock("/v1/realtime?model=nobody", **headers))
+        status, _, error = denial(await knock("/v1/realtime?model=nobody", origin=origin))
 
     assert (status, error["code"]) == ((403, "permission_denied") if refused else (404, "model_not_found"))
 

@@ -45,7 +45,12 @@ def test_what_is_left_out_takes_the_embedded_default() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "line", "words"),
     [
-        ("silence_duration_ms", "silense_duration_ms", 12, 'unknown key "silense_duration_ms" in agents[0].turn_detection'),
+        (
+            "silence_duration_ms",
+            "silense_duration_ms",
+            12,
+            'unknown key "silense_duration_ms" in agents[0].turn_detection',
+        ),
         ("silence_duration_ms", "silense_duration_ms", 12, 'did you mean "silence_duration_ms"?'),
         ("    brain: llm", "    mind: llm", 7, 'unknown key "mind" in agents[0]; known here: slug, name'),
         ("    kind:", "    sort:", 3, 'unknown key "sort" in accounts[0]'),
@@ -96,7 +101,13 @@ def test_tools_are_names() -> None:
 words = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"], include_characters="\n\t"), max_size=80)
 
 
-@given(instructions=words, greeting=words, model=words, silence=st.integers(0, 10_000), tools=st.permutations(["time", "b"]))
+@given(
+    instructions=words,
+    greeting=words,
+    model=words,
+    silence=st.integers(0, 10_000),
+    tools=st.permutations(["time", "b"]),
+)
 def test_a_written_file_reads_back_as_it_was(
     instructions: str, greeting: str, model: str, silence: int, tools: list[str]
 ) -> None:

@@ -43,7 +43,9 @@ def test_a_text_diff_holds_both_texts(before: str, after: str) -> None:
 
 
 def test_a_text_diff_marks_the_words_that_came() -> None:
-    added = [piece.text for piece in changes.text_diff("You are terse.", "You are very terse.") if piece.kind == "added"]
+    added = [
+        piece.text for piece in changes.text_diff("You are terse.", "You are very terse.") if piece.kind == "added"
+    ]
     assert "".join(added).strip() == "very"
 
 

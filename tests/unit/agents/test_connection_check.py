@@ -10,7 +10,7 @@ ACCOUNT = Account(name="lab", kind="openai_compatible", base_url="http://lab.tes
 
 
 def answering(status: int, **content: object) -> httpx.MockTransport:
-    return httpx.MockTransport(lambda request: httpx.Response(status, **content))  # type: ignore[arg-type]  # as given
+    return httpx.MockTransport(lambda _: httpx.Response(status, **content))  # type: ignore[arg-type]  # as given
 
 
 def failing(error: Exception) -> httpx.MockTransport:

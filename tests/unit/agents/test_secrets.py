@@ -39,5 +39,5 @@ def test_wrong_keys_are_said_to_be_wrong(settings: Settings, keys: list[str]) ->
 
 
 def test_the_field_refuses_plain_text() -> None:
-    with pytest.raises(TypeError, match="Secret.of"):
+    with pytest.raises(TypeError, match=r"Secret\.of"):
         SecretField().get_prep_value("sesame")

@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 
-from project.logs import JsonFormatter, PlainFormatter
+from project.logs import JsonFormatter, NotYetReady, PlainFormatter
 
 
 def record(**extra: object) -> logging.LogRecord:
@@ -41,6 +41,15 @@ def test_plain_lines_end_with_the_extra_values() -> None:
     )
 
 
-def test_what_celery_logs_of_a_job_stays_out() -> None:
-    """Its arguments may be personal."""
-    assert "secret" not in JsonFormatter().format(record(data={"args": "secret"}))
+def test_what_celery_and_django_attach_stays_out() -> None:
+    """A job's arguments and a request's query may be personal."""
+    attached = record(data={"args": "secret"}, request="GET /?name=secret")
+    assert "secret" not in JsonFormatter().format(attached)
+    assert "secret" not in PlainFormatter().format(attached)
+
+
+def test_only_readiness_is_silent_about_503() -> None:
+    drop = NotYetReady()
+    assert not drop.filter(record(msg="%s: %s", args=("Service Unavailable", "/readyz"), status_code=503))
+    assert drop.filter(record(msg="%s: %s", args=("Service Unavailable", "/v1/other"), status_code=503))
+    assert drop.filter(record())

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from sessions import spill as spilling
 from sessions.spill import Spill, abandoned
 
 
@@ -78,7 +77,7 @@ def test_a_refusing_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pyte
             raise OSError(28, "No space left on device")
         return write(fd, data[:-1], at)
 
-    monkeypatch.setattr(spilling.os, "pwrite", half)
+    monkeypatch.setattr(os, "pwrite", half)
     with pytest.raises(OSError, match="No space"):
         spill.append(lines("lost"))
     monkeypatch.undo()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,7 +47,7 @@ def test_the_path_sums_to_any_span(marks: dict[str, int], end: int) -> None:
     assert sum(step.duration_us for step in critical_path(marks, start=0, end=end)) == end
 
 
-def durations(marks_ms: dict[str, float], **about: object) -> dict[str, int]:
+def durations(marks_ms: Mapping[str, float], **about: object) -> dict[str, int]:
     trace = turn(marks_ms, **about)  # type: ignore[arg-type]  # the settings of a turn, as given
     return {step.name: step.duration_us // 1000 for step in trace.path}
 

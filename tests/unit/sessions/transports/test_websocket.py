@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from agents.audio import Audio
 from sessions.transports.websocket import MAX_MESSAGE_CHARS, WebSocketTransport
 from tests.fakes.asgi import AsgiClient
 
-WITH_DENIAL = {"extensions": {"websocket.http.response": {}}}
+WITH_DENIAL: dict[str, Any] = {"extensions": {"websocket.http.response": {}}}
 
 
 async def opened(client: AsgiClient) -> WebSocketTransport:

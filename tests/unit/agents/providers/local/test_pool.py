@@ -56,8 +56,9 @@ async def test_one_job_more_than_threads_and_queue_hold_is_refused(lane: Lane, j
     await started(job)
     second = lane.submit(job)
     assert (lane.busy, lane.waiting) == (1, 1)
-    with pytest.raises(Overloaded):
+    with pytest.raises(Overloaded) as refusal:
         lane.submit(job)
+    assert isinstance(refusal.value, ProviderError)
     job.release.set()
     assert [await first, await second] == ["done", "done"]
 

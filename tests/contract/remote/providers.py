@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -144,3 +145,9 @@ TTSS: list[Case[TTS]] = [
         ),
     ),
 ]
+
+
+async def settle() -> None:
+    """Let the loop finish generators that were dropped."""
+    for _ in range(5):
+        await asyncio.sleep(0)

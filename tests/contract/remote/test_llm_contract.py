@@ -3,9 +3,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import cast
 
 import pytest
 
@@ -20,25 +19,16 @@ from agents.interfaces import (
     Usage,
 )
 from telemetry.trace import TurnMarks
-from tests.contract.providers import CALL, LLMS, REPLY, LLMCase, Surroundings
-from tests.fakes.scripted_server import ScriptedServer
+from tests.contract.remote.providers import CALL, LLMS, REPLY, LLMCase, Surroundings, settle
 
 HISTORY = [Message("system", "You are terse."), Message("user", "What time is it?")]
 TOOL = ToolSpec(CALL.name, "The time in a zone.", {"type": "object", "properties": {"zone": {"type": "string"}}})
 
 
-@pytest.fixture
-async def around(provider_server: ScriptedServer) -> AsyncIterator[Surroundings]:
-    surroundings = Surroundings(provider_server)
-    yield surroundings
-    await surroundings.clients.aclose()
-
-
 def ask(
     llm: LLM, marks: TurnMarks, history: Sequence[Message] = HISTORY, tools: Sequence[ToolSpec] = ()
 ) -> AsyncGenerator[LLMOutput, None]:
-    stream = llm.complete(history, tools, CompletionOptions(), marks)
-    return cast("AsyncGenerator[LLMOutput, None]", stream)
+    return llm.complete(history, tools, CompletionOptions(), marks)
 
 
 @pytest.mark.parametrize("case", LLMS, ids=str)
@@ -105,9 +95,3 @@ class TestLLM:
             return "".join(output.text for output in outputs if isinstance(output, TextDelta))
 
         assert await asyncio.gather(*(reply() for _ in range(4))) == [REPLY] * 4
-
-
-async def settle() -> None:
-    """Let the loop finish generators that were dropped."""
-    for _ in range(5):
-        await asyncio.sleep(0)

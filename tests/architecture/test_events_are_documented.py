@@ -1,0 +1,32 @@
+"""docs/reference/events.md lists every event of the Realtime protocol, on its side, and no other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sessions.protocols.realtime_events import (
+    CLIENT_EVENTS,
+    SERVER_EVENTS,
+    SERVER_EXTENSION_EVENTS,
+)
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "events.md"
+ROW = re.compile(r"^\| `([a-z_.]+)` \|", re.MULTILINE)
+
+
+def events_under(heading: str) -> list[str]:
+    (section,) = [part for part in PAGE.read_text().split("\n## ") if part.startswith(heading)]
+    return ROW.findall(section)
+
+
+def test_events_taken_are_listed() -> None:
+    assert sorted(events_under("Taken from a client")) == sorted(CLIENT_EVENTS)
+
+
+def test_events_sent_are_listed() -> None:
+    assert sorted(events_under("Sent to a client")) == sorted(SERVER_EVENTS)
+
+
+def test_extensions_are_listed() -> None:
+    assert sorted(events_under("Extensions")) == sorted(SERVER_EXTENSION_EVENTS)

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from django.utils.html import escape
+
+from agents.models import Agent
+from sessions.models import ApiKey, ItemText, Session
+from sessions.pipeline.records import ItemRecorded, SessionClosed, SessionOpened, TurnRecorded
+from sessions.recording import store
+from telemetry.models import Turn
+from tests.unit.telemetry.turns import SPOKEN, turn
+
+pytestmark = pytest.mark.django_db
+NOW = datetime.now(UTC)
+WORDS = "Rain is likely, <b>so</b> take an umbrella with you."
+
+
+@pytest.fixture
+def staff(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("admin"))
+    return client
+
+
+def said(n: int, role: str, text: str, **about: object) -> ItemRecorded:
+    return ItemRecorded("sess_1", n, f"item_{n}", 0, "message", role, text, NOW, **about)  # type: ignore[arg-type]  # as given
+
+
+def conversation(*, store_text: bool = True, heard_chars: int | None = 15) -> None:
+    faster = {**SPOKEN, "seg[0].tts_first_audible": 2540, "first_audio_sent": 2550}
+    cut = {"heard_ms": 1500, "audio_ms": 5000, "interrupted": True, "heard_chars": heard_chars}
+    store(
+        [
+            SessionOpened("sess_1", "guide", 3, "websocket", "api_key", NOW - timedelta(minutes=1), store_text),
+            said(0, "user", "Will it rain?"),
+            said(1, "assistant", WORDS, **cut),
+            TurnRecorded(turn(session_id="sess_1", end_reason="interrupted")),
+            TurnRecorded(turn(faster, session_id="sess_1", index=1)),
+            SessionClosed("sess_1", NOW, "hang_up"),
+        ]
+    )
+
+
+def page(staff: Client, name: str, *args: object) -> str:
+    return staff.get(reverse(f"admin:{name}", args=args)).content.decode()
+
+
+def session_page(staff: Client) -> str:
+    return page(staff, "voice_sessions_session_change", "sess_1")
+
+
+def test_a_session_is_shown_as_a_conversation(staff: Client) -> None:
+    conversation()
+    html = session_page(staff)
+    assert html.index("Will it rain?") < html.index("Rain is likely")
+    assert f'{escape(WORDS[:15])}<span class="unheard" title="not heard">{escape(WORDS[15:])}</span>' in html
+    assert "interrupted after 1500 ms" in html
+    assert "estimated)" not in html
+    assert html.count("<svg class='waterfall'") == 2
+    assert "850.0" in html
+
+
+def test_without_better_the_cut_is_estimated_by_the_share_of_audio(staff: Client) -> None:
+    conversation(heard_chars=None)
+    heard = round(len(WORDS) * 0.3)
+    html = session_page(staff)
+    assert f"{escape(WORDS[:heard])}<span" in html
+    assert "the cut in the words is estimated" in html
+
+
+def test_text_that_is_not_stored_is_said_to_be_so_with_the_way_to_change_it(staff: Client) -> None:
+    agent = Agent.objects.create(slug="guide", name="Guide")
+    conversation(store_text=False)
+    html = session_page(staff)
+    assert ItemText.objects.count() == 0
+    assert html.count("<em>text not stored</em>") == 2
+    assert f'href="{reverse("admin:agents_agent_change", args=[agent.pk])}#id_store_text"' in html
+
+
+def test_the_privacy_link_leads_to_a_field_that_exists(staff: Client) -> None:
+    agent = Agent.objects.create(slug="guide", name="Guide")
+    assert 'id="id_store_text"' in page(staff, "agents_agent_change", agent.pk)
+
+
+def test_the_list_shows_latency_jitter_and_end(staff: Client) -> None:
+    conversation()
+    html = page(staff, "voice_sessions_session_changelist")
+    shown = [re.sub(r"\s", " ", value) for value in re.findall(r"<div>(\d+\sms)</div>", html)]
+    assert shown == ["750 ms", "850 ms", "100 ms"]
+    assert "hang up" in html
+    live = staff.get(reverse("admin:voice_sessions_session_changelist"), {"state": "live"}).content.decode()
+    assert "sess_1" not in live
+
+
+def test_listing_more_sessions_takes_no_more_queries(staff: Client, django_assert_max_num_queries: object) -> None:
+    for n in range(30):
+        store(
+            [
+                SessionOpened(f"sess_{n}", "guide", 1, "websocket", "api_key", NOW),
+                TurnRecorded(turn(session_id=f"sess_{n}")),
+            ]
+        )
+    with django_assert_max_num_queries(15):  # type: ignore[operator]  # pytest-django's fixture
+        page(staff, "voice_sessions_session_changelist")
+
+
+def test_turns_are_listed_with_their_spread_by_provenance(staff: Client) -> None:
+    conversation()
+    store([TurnRecorded(turn(facts={"client_voice_to_voice_ms": 990}, session_id="sess_1", index=2))])
+    html = page(staff, "telemetry_turn_changelist")
+    rows = re.findall(r"<tr>\s*<td>guide</td>.*?</tr>", html, re.DOTALL)
+    assert [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in rows] == [
+        "guide voice to voice client clock 1 990 990 990 0",
+        "guide voice to voice server 2 750 850 850 100",
+    ]
+
+
+def test_a_turn_page_shows_figures_marks_and_the_way_back(staff: Client) -> None:
+    conversation()
+    row = Turn.objects.get(index=0)
+    html = page(staff, "telemetry_turn_change", row.pk)
+    assert "<svg class='waterfall'" in html
+    assert "llm[0].first_token" in html
+    assert row.trace_id in html
+    (back,) = re.findall(r'href="(/admin/voice_sessions/session/[^"]+/change/)">sess_1', html)
+    assert staff.get(back).status_code == 200
+
+
+def test_figures_outlive_the_marks(staff: Client) -> None:
+    conversation()
+    Turn.objects.update(trace=None)
+    html = session_page(staff)
+    assert "past their retention" in html
+    assert "850.0" in html
+
+
+def test_records_are_read_only_and_only_for_staff(staff: Client) -> None:
+    conversation()
+    url = reverse("admin:voice_sessions_session_change", args=["sess_1"])
+    staff.post(url, {"agent": "other"})
+    assert Session.objects.get().agent == "guide"
+    assert staff.get(reverse("admin:voice_sessions_session_add")).status_code == 403
+    assert staff.get(reverse("admin:voice_sessions_session_change", args=["nobody"])).status_code == 404
+    staff.force_login(User.objects.create_user("clerk", is_staff=True))
+    assert staff.get(url).status_code == 403
+    staff.logout()
+    assert staff.get(url).status_code == 302
+
+
+def test_a_key_is_revoked_in_the_list(staff: Client) -> None:
+    key = ApiKey.objects.create(name="shop", prefix="rp_12", digest="d" * 64)
+    url = reverse("admin:voice_sessions_apikey_changelist")
+    staff.post(url, {"action": "revoke", "_selected_action": [key.pk]})
+    key.refresh_from_db()
+    assert key.revoked_at is not None
+    assert "d" * 64 not in page(staff, "voice_sessions_apikey_change", key.pk)
