@@ -69,7 +69,7 @@ def _brain(spec: AgentSpec, accounts: Mapping[str, Account], retriever: Retrieve
     if spec.brain == "llm":
         from agents.brain.llm_brain import LLMBrain
 
-        return LLMBrain(catalog.llm(spec.llm, accounts, services), spec)
+        return LLMBrain(catalog.llm(spec.llm, accounts, services), spec, retriever)
     if retriever is None:
         raise ConfigurationError(f"Agent {spec.slug!r} answers from documents but has none: give it a knowledge base.")
     from agents.brain.answers_brain import AnswersBrain

@@ -49,7 +49,9 @@ async def interrupt(me: Client, clip: Audio, after_ms: float) -> float:
 
 def stale(events: list[tuple[float, dict[str, Any]]]) -> int:
     """Audio of a response that came after the clear that ended it."""
-    count, ended, heard = 0, set(), set()
+    count = 0
+    ended: set[str] = set()
+    heard: set[str] = set()
     for _, event in events:
         match event["type"]:
             case "input_audio_buffer.speech_started":
@@ -70,8 +72,10 @@ async def measure(running: Server, count: int, seed: int) -> tuple[list[float], 
             await me.quiet(300)
             await me.play(clips[-1])
             await me.quiet_until("input_audio_buffer.speech_started")
-            for _ in range(min(20, count - len(delays))):
-                delays.append(await interrupt(me, moments.choice(clips), moments.uniform(0, 3000)))
+            delays += [
+                await interrupt(me, moments.choice(clips), moments.uniform(0, 3000))
+                for _ in range(min(20, count - len(delays)))
+            ]
             await me.quiet(500)
             late += stale(me.events)
     return delays, late
@@ -82,7 +86,18 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    script = ("--stt-ms", "50", "--llm-first-ms", "50", "--llm-tokens-per-s", "200", "--tts-first-ms", "50", "--tts-speed", "20")
+    script = (
+        "--stt-ms",
+        "50",
+        "--llm-first-ms",
+        "50",
+        "--llm-tokens-per-s",
+        "200",
+        "--tts-first-ms",
+        "50",
+        "--tts-speed",
+        "20",
+    )
     with (
         tempfile.TemporaryDirectory() as name,
         server(data=Path(name)) as running,

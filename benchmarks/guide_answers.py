@@ -22,10 +22,7 @@ from agents.brain.answers_brain import AnswersBrain  # noqa: E402  (found throug
 from agents.brain.phrases import UNKNOWN  # noqa: E402
 from agents.interfaces import Message, ReplyRequest, Source, TextDelta  # noqa: E402
 from agents.knowledge import VectorIndex, ingest  # noqa: E402
-from agents.spec import (
-    AgentSpec,
-    ToolRef,
-)
+from agents.spec import AgentSpec, ToolRef  # noqa: E402
 from agents.tools.builtin import BUILTINS  # noqa: E402
 from agents.tools.toolbox import AgentToolbox, server_tools  # noqa: E402
 from telemetry.trace import TurnMarks  # noqa: E402
@@ -63,8 +60,7 @@ def right(words: str, facts: list[list[str]]) -> bool:
     return not words.startswith(UNKNOWN) and all(any(fact.lower() in said for fact in group) for group in facts)
 
 
-async def main(path: Path) -> None:
-    questions: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+async def main(questions: dict[str, Any]) -> None:
     brain = guide()
     await answer(brain, "Warm up.")
     known = declined = sourced = 0
@@ -91,4 +87,5 @@ async def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "guide_questions.yaml"))
+    listed = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "guide_questions.yaml"
+    asyncio.run(main(yaml.safe_load(listed.read_text(encoding="utf-8"))))

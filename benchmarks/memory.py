@@ -1,6 +1,6 @@
 """Memory and tasks: a client that stops reading, idle sessions, sessions dropped at random moments.
 
-    python -m benchmarks.memory
+python -m benchmarks.memory
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ async def unread_speech(running: Server) -> None:
     before = rss_mb(running)
     url = f"{running.ws_url}/v1/realtime?model=bench&repartee=1"
     async with connect(url, additional_headers=headers, compression=None, proxy=None, max_queue=1) as socket:
-        await socket.send('{"type":"conversation.item.create","item":{"type":"message","role":"user",'
-                          '"content":[{"type":"input_text","text":"Tell me everything."}]}}')
+        await socket.send(
+            '{"type":"conversation.item.create","item":{"type":"message","role":"user",'
+            '"content":[{"type":"input_text","text":"Tell me everything."}]}}'
+        )
         await socket.send('{"type":"response.create"}')
         peak = before
         for _ in range(80):
@@ -90,7 +92,18 @@ def main() -> None:
     parser.add_argument("--idle", type=int, default=50)
     parser.add_argument("--dropped", type=int, default=200)
     options = parser.parse_args()
-    script = ("--stt-ms", "50", "--llm-first-ms", "50", "--llm-tokens-per-s", "200", "--tts-first-ms", "50", "--tts-speed", "40")
+    script = (
+        "--stt-ms",
+        "50",
+        "--llm-first-ms",
+        "50",
+        "--llm-tokens-per-s",
+        "200",
+        "--tts-first-ms",
+        "50",
+        "--tts-speed",
+        "40",
+    )
     with (
         tempfile.TemporaryDirectory() as name,
         server(data=Path(name)) as running,

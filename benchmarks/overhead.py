@@ -54,7 +54,9 @@ async def one_turn(running: Server, base_url: str, question: Audio) -> dict[str,
     answer = spent["completions"] + spent["speech"]
     return {
         "voice to voice": total,
-        "turn detection beyond the silence wait": total - (marks["first_audio_sent"] - marks["eot_decided"]) / 1000 - SILENCE_MS,
+        "turn detection beyond the silence wait": total
+        - (marks["first_audio_sent"] - marks["eot_decided"]) / 1000
+        - SILENCE_MS,
         "overhead": total - SILENCE_MS - stt - answer,
         "endpointing by the server's marks": detected,
     }

@@ -54,6 +54,7 @@ class SessionHost:
         self.bounds = bounds
         self._group = asyncio.TaskGroup()
         self._sessions: dict[str, LiveSession] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._warming: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -93,6 +94,8 @@ class SessionHost:
         )
         self._sessions[session_id] = session
         task = self._group.create_task(self._hold(session_id, session), name=session_id)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return LocalHandle(session, task, audio_stall_s=self.bounds.audio_in_stall_s)
 
     async def _hold(self, session_id: str, session: LiveSession) -> None:
@@ -118,13 +121,18 @@ class SessionHost:
             self._warming.cancel()
         for session in list(self._sessions.values()):
             session.end("shutdown")
-        deadline = time.monotonic() + DRAIN_S
-        while self._sessions and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DRAIN_S)
+        for task in self._tasks:
+            task.cancel()
 
 
-_host: SessionHost | None = None
-_owner: asyncio.Task[None] | None = None
+class _Process:
+    """What this process has open. Under a server that sends no lifespan, `owner` keeps the host open."""
+
+    host: SessionHost | None = None
+    opened: asyncio.Future[SessionHost] | None = None
+    owner: asyncio.Task[None] | None = None
 
 
 def _make() -> SessionHost:
@@ -140,33 +148,33 @@ def _make() -> SessionHost:
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[SessionHost]:
     """The process's host, for as long as the block lasts."""
-    global _host
-    async with _make() as _host:
+    async with _make() as host:
+        _Process.host = host
         try:
-            yield _host
+            yield host
         finally:
-            _host = None
+            _Process.host = None
 
 
 async def current() -> SessionHost:
     """The process's host. Opens it if no lifespan did; it then lasts as long as the event loop."""
-    global _owner
-    if _host is None:
-        ready = asyncio.Event()
-        _owner = asyncio.get_running_loop().create_task(_keep_open(ready), name="session-host")
-        await ready.wait()
-    assert _host is not None
-    return _host
+    if _Process.host is not None:
+        return _Process.host
+    if _Process.opened is None:
+        loop = asyncio.get_running_loop()
+        _Process.opened = loop.create_future()
+        _Process.owner = loop.create_task(_keep_open(_Process.opened), name="session-host")
+    return await asyncio.shield(_Process.opened)
 
 
-async def _keep_open(ready: asyncio.Event) -> None:
-    async with lifespan():
-        ready.set()
+async def _keep_open(opened: asyncio.Future[SessionHost]) -> None:
+    async with lifespan() as host:
+        opened.set_result(host)
         await asyncio.get_running_loop().create_future()
 
 
 def readiness() -> dict[str, bool]:
     """Which parts are ready for callers; the server is ready when all are."""
-    if _host is None:
+    if _Process.host is None:
         return {"host": False}
-    return {"host": True, **_host.models.ready}
+    return {"host": True, **_Process.host.models.ready}

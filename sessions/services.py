@@ -47,7 +47,7 @@ def find_spec(slug: str, version: int | None) -> AgentSpec:
 
 
 async def open_session(spec: AgentSpec, *, session_id: str, transport: str, principal: str) -> OpenedSession:
-    """Start a session of `spec`. Overloaded when this process is full, ConfigurationError when an account is missing."""
+    """Start a session of `spec`. Overloaded when this process is full, ConfigurationError when something is missing."""
     owner = await host.current()
     resolved = await _resolve(spec)
     agent: VoiceAgent = build(

@@ -120,12 +120,13 @@ class Player:
     def clear(self, now: float) -> tuple[str, int] | None:
         """Stop, and forget the rest. What was cut: its item, and the samples heard of it."""
         self.advance(now)
-        self._held, cut = False, None
+        cut = None
         if self._ahead:
-            heard = self._ahead[0].before(now)
+            heard = self._ahead[0].before(self._ahead[0].at if self._held else now)
             cut = heard.item, heard.offset + heard.audio.samples
             self.played.append(heard)
             self._ahead.clear()
+        self._held = False
         return cut
 
     def hold(self, now: float) -> None:
@@ -151,7 +152,7 @@ class Player:
 
     def heard_of(self, item: str, now: float) -> int:
         """Samples of `item` that were played by now."""
-        pieces = [*self.played, *self._ahead]
+        pieces = [*self.played, *(() if self._held else self._ahead)]
         ends = [piece.offset + piece.samples_by(now) for piece in pieces if piece.item == item and piece.at < now]
         return max(ends, default=0)
 

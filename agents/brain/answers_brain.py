@@ -26,16 +26,16 @@ from agents.interfaces import (
     Toolbox,
     ToolCall,
 )
-from agents.knowledge.embeddings import embedder
 from agents.knowledge.text import content_words, sentences
+from agents.knowledge.word_vectors import word_vectors
 from agents.spec import AgentSpec
 from agents.tools.builtin import ARITHMETIC, END_CALL
 from telemetry.trace import TurnMarks
 
-KNOWN = 0.6
+KNOWN = 0.45
 """The lowest score of an answer; below it the agent says that it does not know. Found on the tuning questions."""
 
-RELATED = 0.45
+RELATED = 0.3
 """The lowest score of a passage that is worth offering after an answer."""
 
 _CONSIDERED = 8
@@ -48,7 +48,7 @@ class AnswersBrain:
         self._retriever = retriever
         self._spec = spec
         self._topics = tuple(topics)
-        self._model = embedder()
+        self._words = word_vectors()
 
     async def reply(self, request: ReplyRequest, tools: Toolbox, marks: TurnMarks) -> AsyncGenerator[BrainOutput, None]:
         """A `tool_choice` that demands a tool is a ProviderError: nothing here can choose among tools."""
@@ -107,7 +107,7 @@ class AnswersBrain:
             return [TextDelta(phrases.unknown(self._topics, len(history.turns)))]
         best = found[0]
         passage = sentences(best.text)
-        chosen = excerpt(passage, asked, self._model)
+        chosen = excerpt(passage, asked, self._words)
         more = chosen[-1] != passage[-1] or any(_rest(p, history) for p in _related(found[1:], best))
         return _spoken(chosen, best, phrases.offer(len(history.turns)) if more else phrases.NO_MORE)
 

@@ -10,15 +10,16 @@ from agents.interfaces import ToolCall
 from agents.tools.builtin import ARITHMETIC, TIME
 
 _TIME = re.compile(
-    r"(?:what(?:'s| is)? (?:the )?(?:current |exact )?time(?: is it)?|what time is it|(?:do you have|have you got) the time|"
-    r"tell me the (?:current )?time|how late is it|"
-    r"what (?:day|date) (?:is it|is today|do we have)|(?:what's|what is) (?:the day|the date|today's date|the day today)|"
-    r"tell me (?:the date|today's date)|what day of the week is it|which day is it)"
+    r"(?:what(?:'s| is)? (?:the )?(?:current |exact )?time(?: is it)?|what time is it|how late is it|"
+    r"(?:do you have|have you got) the time|tell me the (?:current )?time|"
+    r"(?:what|which) (?:day|date) (?:is it|is today|do we have)|what day of the week is it|"
+    r"(?:what's|what is) (?:the day|the date|today's date|the day today)|tell me (?:the date|today's date))"
     r"(?: (?:please|now|right now|today|currently|there|it is))*"
     r"(?: (?:in|at) (?P<place>[a-z .'-]+?))?(?: (?:please|now|right now|today|currently))*"
 )
 _LEAD = re.compile(
-    r"^(?:(?:and|okay|ok|so|please|hey|hi|hello|um|uh|can you|could you|tell me|do you know|what about)[, ]+)+(?=what|how|which|tell|do|have)"
+    r"^(?:(?:and|okay|ok|so|please|hey|hi|hello|um|uh|can you|could you|tell me|do you know|what about) )+"
+    r"(?=what|how|which|tell|do|have)"
 )
 
 

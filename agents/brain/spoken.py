@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agents.knowledge.embeddings import Embedder
 from agents.knowledge.text import sentences, words
+from agents.knowledge.word_vectors import WordVectors
 
 MAX_SENTENCES = 2
 MAX_WORDS = 38
@@ -25,7 +25,7 @@ _OPENING_BONUS = 0.08
 _LEANING_PENALTY = 0.3
 
 
-def excerpt(passage: Sequence[str], question: str, model: Embedder) -> list[str]:
+def excerpt(passage: Sequence[str], question: str, known: WordVectors) -> list[str]:
     """Up to two neighbouring sentences of a passage, the ones that fit the question best.
 
     Sentences that lean on the one before ("It …") do not open an excerpt if others can.
@@ -33,7 +33,7 @@ def excerpt(passage: Sequence[str], question: str, model: Embedder) -> list[str]
     windows = [list(passage[at : at + _room(passage[at:])]) for at in range(len(passage))]
     if len(windows) <= 1 or len(windows[0]) == len(passage):
         return windows[0] if windows else []
-    vectors = model.embed([question, *(" ".join(window) for window in windows)])
+    vectors = known.embed([question, *(" ".join(window) for window in windows)])
     fit = vectors[1:] @ vectors[0]
     fit -= _LEANING_PENALTY * np.array([bool(_LEANING.match(window[0])) for window in windows])
     fit[0] += _OPENING_BONUS

@@ -8,12 +8,35 @@ from decimal import Decimal
 _SMALL = {
     word: value
     for value, word in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+        ]
     )
 }
 _TENS = {
     word: 10 * value
-    for value, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2)
+    for value, word in enumerate(
+        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2
+    )
 }
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
 _NUMBER_WORDS = {*_SMALL, *_TENS, *_SCALES, "hundred", "and", "a", "point"}
@@ -47,8 +70,9 @@ _OPERATORS = (
     ("/", "/"),
 )
 _LEAD = re.compile(
-    r"^(?:(?:and|okay|ok|so|please|hey|hi|hello|um|uh|now|then|can you|could you|tell me|do you know|what's|what is|what are|whats|"
-    r"how much is|how much are|how much|calculate|compute|work out|add up|what does|give me|the result of)[, ]+)+"
+    r"^(?:(?:and|okay|ok|so|please|hey|hi|hello|um|uh|now|then|can you|could you|tell me|do you know|give me|"
+    r"what's|whats|what is|what are|what does|how much is|how much are|how much|calculate|compute|work out|add up|"
+    r"the result of)[, ]+)+"
 )
 _TRAIL = re.compile(r"[\s?.!,]*(?:\b(?:equal|equals|make|makes|please|be)\b[\s?.!,]*)*$|\s*=\s*$")
 _TOKEN = re.compile(r"\d[\d,]*(?:\.\d+)?|[a-z]+|[%*+/\u00d7\u00f7\u2212-]")

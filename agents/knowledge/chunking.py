@@ -33,7 +33,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class ChunkData:
-    """A chunk as it is stored. `vector` is 256 little-endian float32 of title, section and text together.
+    """A chunk as it is stored. `vector` is 384 little-endian float32, from `agents.knowledge.embeddings`.
 
     The same text may be there several times under one title: first under its own section, then with
     questions it answers in place of the section, which are only other ways to find it.

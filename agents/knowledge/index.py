@@ -1,16 +1,14 @@
-"""Search over chunks, in memory: meaning by static embeddings, and words by a weighted overlap.
+"""Search over chunks, in memory: what they mean by sentence embeddings, and the words they share.
 
-Static embeddings alone are weak on short questions, and matching words alone misses paraphrases, so a
-passage's score is a weighted mean of both. `benchmarks/guide_answers.py` measures the whole.
+Meaning does most of the work; shared words, weighted by their rarity, catch names and jargon that the
+embedding does not know. `benchmarks/guide_answers.py` measures the whole.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,64 +17,52 @@ from agents.errors import ConfigurationError
 from agents.interfaces import Passage
 from agents.knowledge.chunking import ChunkData
 from agents.knowledge.embeddings import DIMENSIONS, Embedder, Vector, embedder
+from agents.knowledge.lexicon import Lexicon
 from agents.knowledge.names import Names
-from agents.knowledge.text import content_words, stem
-
-INLINE_CHUNKS = 1_000
-"""Up to this many chunks a search takes under 1 ms and runs on the event loop; beyond, in a thread."""
-
-_LENGTH_ALLOWANCE = 0.16
-"""Added to a score for each e-fold of content words: nothing covers all the words of a chatty question."""
-
-_RELATED = 0.4
-"""Words whose cosine is below this count as unrelated."""
+from agents.knowledge.word_vectors import WordVectors, word_vectors
 
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """What each likeness adds to a score; found by hand on the tuning questions of the tests."""
+    """What each likeness adds to a score; found by hand on the tuning questions of the tests.
 
-    whole: float = 0.5
-    keywords: float = 0.4
-    heading_meaning: float = 0.7
-    heading_likeness: float = 0.5
-    heading_overlap: float = 0.6
-    text: float = 0.3
-    overlap: float = 0.6
-    opens: float = 0.2
+    `nearest` is the cosine with the passage or, if nearer, a question it answers; `passage` that with the
+    passage itself. The others compare words: of the headings and questions both ways and one way, of the
+    text one way.
+    """
 
-    @property
-    def total(self) -> float:
-        """What a perfect likeness in everything adds up to."""
-        by_heading = self.heading_meaning + self.heading_likeness + self.heading_overlap
-        return self.whole + self.keywords + by_heading + self.text + self.overlap + self.opens
+    nearest: float = 0.8
+    passage: float = 0.2
+    heading_likeness: float = 0.1
+    heading_overlap: float = 0.1
+    overlap: float = 0.1
 
 
 _WEIGHTS = _Weights()
+_TOTAL = sum(astuple(_WEIGHTS))
 
 
 class VectorIndex:
     """A Retriever over chunks. Immutable once made; shared by every session of an agent.
 
-    A passage's score lies between 0 and 1 and is comparable between questions: below about 0.6 the passage
-    has little to do with the question.
+    A passage's score lies between -1 and 1 and is comparable between questions: below about 0.4 the
+    passage has little to do with the question.
     """
 
-    def __init__(self, chunks: Sequence[ChunkData], model: Embedder) -> None:
+    def __init__(self, chunks: Sequence[ChunkData], model: Embedder, words: WordVectors) -> None:
         self._model = model
         self._passages, self._of = _passages(chunks)
-        self._whole = _matrix(chunks)
-        self._text = model.embed([chunk.text for chunk in self._passages])
-        self._heading = model.embed([chunk.section for chunk in chunks])
-        self._opens = _opening(self._passages)
-        self._body = _Lexicon([f"{c.title}. {c.section}. {c.text}" for c in self._passages], model)
-        self._headings = _Lexicon([chunk.section for chunk in chunks], model)
+        self._vectors = _matrix(chunks)
+        self._own = np.unique(self._of, return_index=True)[1]
+        self._body = Lexicon([f"{c.title}. {c.section}. {c.text}" for c in self._passages], words)
+        self._headings = Lexicon([chunk.section for chunk in chunks], words)
         self._names = Names(chunk.text for chunk in self._passages)
+        self._known = self._body.known | self._headings.known
 
     @classmethod
     def from_chunks(cls, chunks: Iterable[ChunkData]) -> VectorIndex:
-        """An index over `chunks`, in reading order. Takes about 0.2 ms a chunk: build it off the event loop."""
-        return cls(tuple(chunks), embedder())
+        """An index over `chunks`, in reading order. Takes about 0.1 ms a chunk: build it off the event loop."""
+        return cls(tuple(chunks), embedder(), word_vectors())
 
     @property
     def titles(self) -> tuple[str, ...]:
@@ -84,119 +70,41 @@ class VectorIndex:
         return tuple(dict.fromkeys(chunk.title for chunk in self._passages))
 
     async def search(self, text: str, k: int) -> list[Passage]:
-        """The `k` passages that fit `text` best, best first."""
-        if len(self._of) <= INLINE_CHUNKS:
-            return self.find(text, k)
+        """The `k` passages that fit `text` best, best first. The work, some 5 ms, is done in a thread."""
         return await asyncio.to_thread(self.find, text, k)
 
     def find(self, text: str, k: int) -> list[Passage]:
         """As `search`, on the calling thread."""
         if not self._passages:
             return []
-        scores = self._scores(self._names.correct(text, self._body.known | self._headings.known))
+        scores = self._scores(self._names.correct(text, self._known))
         best = np.argsort(-scores, kind="stable")[:k]
         return [_passage(self._passages[row], float(scores[row])) for row in best]
 
     def _scores(self, text: str) -> Vector:
-        weights = _WEIGHTS
         query = self._body.query(text)
-        vectors = self._model.embed([text, " ".join(query.words)])
-        found = (
-            weights.whole * np.maximum(self._whole @ vectors[0], 0)
-            + weights.keywords * np.maximum(self._whole @ vectors[1], 0)
-            + weights.heading_meaning * np.maximum(self._heading @ vectors[0], 0)
-            + weights.heading_likeness * self._headings.likeness(query)
-            + weights.heading_overlap * self._headings.overlap(query)
+        cosines = self._vectors @ self._model.embed([text])[0]
+        scores = (
+            _WEIGHTS.nearest * self._best(cosines)
+            + _WEIGHTS.passage * cosines[self._own]
+            + _WEIGHTS.heading_likeness * self._best(self._headings.likeness(query))
+            + _WEIGHTS.heading_overlap * self._best(self._headings.overlap(query))
+            + _WEIGHTS.overlap * self._body.overlap(query)
         )
-        best = np.zeros(len(self._passages), dtype=np.float32)
-        np.maximum.at(best, self._of, found)
-        best += weights.text * np.maximum(self._text @ vectors[0], 0)
-        best += weights.overlap * self._body.overlap(query)
-        best += weights.opens * self._opens
-        allowance = _LENGTH_ALLOWANCE * math.log(max(1, len(query.words)))
-        return np.asarray(np.minimum(best / weights.total + allowance, 1), dtype=np.float32)
+        return np.asarray(scores / _TOTAL, dtype=np.float32)
 
-
-@dataclass(frozen=True, slots=True)
-class _Query:
-    """The content words of a question, how rare each is in the documents, and their vectors."""
-
-    words: list[str]
-    weights: Vector
-    vectors: Vector
-
-
-class _Lexicon:
-    """The distinct words of some texts with their vectors, and which text holds which."""
-
-    def __init__(self, texts: Sequence[str], model: Embedder) -> None:
-        held = [sorted(set(content_words(text))) for text in texts]
-        vocabulary = sorted({word for words in held for word in words})
-        row = {word: at for at, word in enumerate(vocabulary)}
-        self._model = model
-        self._texts = len(texts)
-        self._in = Counter(root for words in held for root in {stem(word) for word in words})
-        self._rows: dict[str, list[int]] = {}
-        for word in vocabulary:
-            self._rows.setdefault(stem(word), []).append(row[word])
-        self._vectors = model.embed(vocabulary)
-        self._rarities = np.array([self.rarity(stem(word)) for word in vocabulary], dtype=np.float32)
-        self._words = np.array([row[word] for words in held for word in words], dtype=np.intp)
-        self._filled = np.array([bool(words) for words in held], dtype=np.bool_)
-        self._starts = np.cumsum([0, *(len(words) for words in held if words)], dtype=np.intp)[:-1]
-        self.known = frozenset(vocabulary)
-
-    def rarity(self, root: str) -> float:
-        """The inverse document frequency, as BM25 has it."""
-        holding = self._in[root]
-        return math.log(1 + (self._texts - holding + 0.5) / (holding + 0.5))
-
-    def query(self, text: str) -> _Query:
-        found = list(dict.fromkeys(content_words(text)))
-        weights = np.array([self.rarity(stem(word)) for word in found], dtype=np.float32)
-        return _Query(found, weights, self._model.embed(found))
-
-    def overlap(self, query: _Query) -> Vector:
-        """How much of the question each text covers, 0 to 1: rare words weigh more, related words count in part."""
-        out = np.zeros(self._texts, dtype=np.float32)
-        if query.words and self._starts.size:
-            best = np.maximum.reduceat(self._similar(query)[:, self._words], self._starts, axis=1)
-            out[self._filled] = query.weights @ best / query.weights.sum()
-        return out
-
-    def likeness(self, query: _Query) -> Vector:
-        """The harmonic mean of how much each text covers the question, and the question the text."""
-        out = np.zeros(self._texts, dtype=np.float32)
-        if not query.words or not self._starts.size:
-            return out
-        similar = self._similar(query)[:, self._words]
-        rarities = self._rarities[self._words]
-        covered = query.weights @ np.maximum.reduceat(similar, self._starts, axis=1) / query.weights.sum()
-        needed = np.add.reduceat(similar.max(axis=0) * rarities, self._starts)
-        needed /= np.add.reduceat(rarities, self._starts)
-        out[self._filled] = 2 * covered * needed / np.maximum(covered + needed, 1e-6)
-        return out
-
-    def _similar(self, query: _Query) -> Vector:
-        """Likeness of each question word to each word held, shape (question, vocabulary)."""
-        cosines = query.vectors @ self._vectors.T
-        cosines[cosines < _RELATED] = 0
-        for at, word in enumerate(query.words):
-            cosines[at, self._rows.get(stem(word), [])] = 1
-        return cosines
+    def _best(self, by_chunk: Vector) -> Vector:
+        """The highest value among the chunks of each passage."""
+        best = np.full(len(self._passages), -1, dtype=np.float32)
+        np.maximum.at(best, self._of, by_chunk)
+        return best
 
 
 def _matrix(chunks: Sequence[ChunkData]) -> Vector:
     for chunk in chunks:
         if len(chunk.vector) != DIMENSIONS * 4:
-            raise ConfigurationError(f"The document {chunk.title!r} was embedded by another model: ingest it again.")
+            raise ConfigurationError(f"The document {chunk.title!r} was embedded by another model: save it again.")
     return np.frombuffer(b"".join(c.vector for c in chunks), dtype="<f4").reshape(len(chunks), DIMENSIONS)
-
-
-def _opening(chunks: Sequence[ChunkData]) -> npt.NDArray[np.bool_]:
-    """Which chunks are the first of their section."""
-    places = [(chunk.title, chunk.section) for chunk in chunks]
-    return np.array([place != before for place, before in zip(places, [None, *places], strict=False)], dtype=np.bool_)
 
 
 def _passages(chunks: Sequence[ChunkData]) -> tuple[list[ChunkData], npt.NDArray[np.intp]]:

@@ -1,0 +1,74 @@
+"""How long `guide` takes to answer on the embedded models, in real time, by segment.
+
+    python -m benchmarks.guide_latency
+
+Twenty questions, synthesised, spoken over the real WebSocket. Measured at the client's ear, from the last
+sound of the question to the first audible sample of the answer; the segments are the server's critical path.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from benchmarks.harness import percentile, speech, summary
+from sessions.talk_client import Clip, Exchange, TalkOptions, realtime_url, talk
+from tests.processes import Server, server
+
+QUESTIONS = (
+    "What is Repartee?",
+    "How does barge in work?",
+    "What is voice activity detection?",
+    "Which speech recognition model do you use?",
+    "How do I connect an OpenAI client?",
+    "What time is it?",
+    "What is twelve times seven?",
+    "Do I need a graphics card?",
+    "How long do you keep what I say?",
+    "How do I publish a new version of an agent?",
+    "What is jitter?",
+    "Can I use Ollama?",
+    "Who won the football yesterday?",
+    "How do I start the server?",
+    "What does the waterfall show?",
+    "Why do you answer so quickly?",
+    "Can I call you from a telephone?",
+    "What happens when I cough?",
+    "How can an agent use my own documents?",
+    "What can you do?",
+)
+
+
+async def converse(running: Server, questions: tuple[str, ...]) -> list[Exchange]:
+    clips = [Clip.of(text, speech(text)) for text in questions]
+    options = TalkOptions(url=realtime_url(running.ws_url, "guide"), key=running.key, barge_in_ms=1500)
+    held = await talk(options, clips, lambda _: None)
+    return [exchange for exchange in held.exchanges if exchange.clip != "greeting"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--questions", type=int, default=len(QUESTIONS))
+    count = parser.parse_args().questions
+    with tempfile.TemporaryDirectory() as name, server(data=Path(name)) as running:
+        running.wait_for("/readyz")
+        exchanges = asyncio.run(converse(running, QUESTIONS[:count]))
+    segments: defaultdict[str, list[float]] = defaultdict(list)
+    for exchange in exchanges:
+        print(f"{exchange.voice_to_voice_ms or 0:7.0f} ms  {exchange.clip}")
+        print(f"      heard  {exchange.heard}\n      said   {exchange.answer[:150]}")
+        for step in (exchange.trace or {}).get("path", ()):
+            segments[step["name"]].append(step["duration_us"] / 1000)
+    print()
+    print(
+        f"{'speech end to first audio':30s} {summary([e.voice_to_voice_ms for e in exchanges if e.voice_to_voice_ms])}"
+    )
+    for name, values in segments.items():
+        print(f"  {name:28s} p50 {percentile(values, 0.5):7.1f}   p95 {percentile(values, 0.95):7.1f}")
+
+
+if __name__ == "__main__":
+    main()
