@@ -70,7 +70,7 @@ def providers(*arguments: str) -> Iterator[str]:
 def provider_log(base_url: str) -> list[dict[str, Any]]:
     """When each request reached the scripted server and left it."""
     with urllib.request.urlopen(base_url.removesuffix("/v1") + "/_log", timeout=5) as response:  # noqa: S310 - our own
-        entries: list[dict[str, Any]] = json.load(response)
+        entries: list[dict[str, Any]] = json.load(response)["requests"]
     return entries
 
 

@@ -25,15 +25,10 @@ SCRIPT = ("--stt-ms", "100", "--llm-first-ms", "200", "--llm-tokens-per-s", "50"
 REPLY = "Sure, it is a quarter past nine."
 
 
-def provider_ms(entries: list[dict[str, Any]], first_clause_ms: float) -> dict[str, float]:
-    """Time really spent in each provider, from its own log."""
-    spent = {}
-    for entry in entries:
-        name = entry["path"].rsplit("/", 1)[-1]
-        end = entry["last_byte"] if name == "transcriptions" else entry["first_byte"]
-        if name not in spent:
-            spent[name] = (end - entry["received"]) * 1000 + (first_clause_ms if name == "completions" else 0)
-    return spent
+def first_output_ms(entries: list[dict[str, Any]], name: str) -> float:
+    """How long the first request to `name` waited for its first byte, by the provider's own clock."""
+    entry = next(entry for entry in entries if entry["path"].endswith(name))
+    return float(entry["first_byte"] - entry["received"]) * 1000
 
 
 async def one_turn(running: Server, base_url: str, question: Audio) -> dict[str, float]:
@@ -43,22 +38,18 @@ async def one_turn(running: Server, base_url: str, question: Audio) -> dict[str,
         last = await me.play(question)
         at, _ = await me.quiet_until("response.output_audio.delta")
         _, turn = await me.quiet_until("repartee.turn")
-        await asyncio.sleep(0.1)
-        spent = provider_ms(provider_log(base_url)[before:], 0)
-    trace = turn["trace"]
-    marks = trace["marks"]
+    spent = provider_log(base_url)[before:]
+    marks = turn["trace"]["marks"]
     total = (at - last) * 1000
-    detected = (marks["eot_decided"] - marks["user_speech_end"]) / 1000
-    # the transcript is asked for within the silence wait: only what of it came after the decision costs time
+    after_decision = (marks["first_audio_sent"] - marks["eot_decided"]) / 1000
+    # the transcript is asked for within the silence wait: only what came after the decision costs time
     stt = max(0.0, (marks["stt_final"] - marks["eot_decided"]) / 1000)
-    answer = spent["completions"] + spent["speech"]
+    providers_ms = stt + first_output_ms(spent, "completions") + first_output_ms(spent, "speech")
     return {
         "voice to voice": total,
-        "turn detection beyond the silence wait": total
-        - (marks["first_audio_sent"] - marks["eot_decided"]) / 1000
-        - SILENCE_MS,
-        "overhead": total - SILENCE_MS - stt - answer,
-        "endpointing by the server's marks": detected,
+        "overhead": total - SILENCE_MS - providers_ms,
+        "  of it turn detection": total - after_decision - SILENCE_MS,
+        "  of it all else": after_decision - providers_ms,
     }
 
 

@@ -6,6 +6,7 @@ Unless this is development (`make run`), everything is set for production and no
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ def secret(name: str) -> str:
 SECRET_KEY = secret("SECRET_KEY")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 REPARTEE_ENCRYPTION_KEYS = [key.strip() for key in secret("REPARTEE_ENCRYPTION_KEYS").split(",") if key.strip()]
+# The same in every process, so that they all give a turn the same trace ids.
+REPARTEE_TRACE_KEY = hashlib.blake2b(SECRET_KEY.encode(), person=b"repartee-traces").digest()
 REPARTEE_DEV_API_KEY = env.str("REPARTEE_DEV_API_KEY", default="") if DEVELOPMENT else ""
 
 # ── Who may call ─────────────────────────────────────────────────────────────────────────────────
@@ -217,6 +220,11 @@ REPARTEE_LOCAL_OPTIONS = {
     "partial_every_ms": env.float("REPARTEE_PARTIAL_EVERY_MS", default=0.0) or None,
 }
 
+# ── Retention ────────────────────────────────────────────────────────────────────────────────────
+
+REPARTEE_TRACE_DAYS = env.int("REPARTEE_TRACE_DAYS", default=30)
+REPARTEE_TURN_DAYS = env.int("REPARTEE_TURN_DAYS", default=180)
+
 # ── Logging ──────────────────────────────────────────────────────────────────────────────────────
 
 LOGGING = {
@@ -234,7 +242,9 @@ LOGGING = {
         "django.request": {"filters": ["not_yet_ready"]},
         "django.server": {"handlers": ["console"], "propagate": False},
         "uvicorn": {"level": "WARNING" if DEVELOPMENT else "INFO"},
-        "httpx": {"level": "WARNING"},
+        # These log addresses at INFO, and at DEBUG whole requests, with what people said.
+        **{name: {"level": "WARNING"} for name in ("httpx", "httpx2", "httpcore", "httpcore2", "openai")},
+        "django.db.backends": {"level": "INFO"},  # at DEBUG it logs what it stores
         "faster_whisper": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
     },

@@ -198,9 +198,7 @@ def _note_use(key: ApiKey) -> None:
 
 # --- where a request carries its key -------------------------------------------------------------
 
-authenticator = Authenticator(
-    FailureLimit(most=getattr(settings, "REPARTEE_KEY_FAILURES_PER_MINUTE", 30)), RecentPrincipals()
-)
+authenticator = Authenticator(FailureLimit(most=settings.REPARTEE_KEY_FAILURES_PER_MINUTE), RecentPrincipals())
 
 
 async def authenticate_websocket(scope: Mapping[str, Any]) -> Principal:

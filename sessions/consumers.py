@@ -102,7 +102,7 @@ async def _open(scope: Scope) -> tuple[RealtimeProtocol, services.OpenedSession]
 
 def check_origin(scope: Scope) -> None:
     """Refuse pages of other sites, if the operator lists those that may connect. Programs send no Origin."""
-    allowed: list[str] = getattr(settings, "REPARTEE_WEBSOCKET_ORIGINS", ["*"])
+    allowed: list[str] = settings.REPARTEE_WEBSOCKET_ORIGINS
     origin = next((value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"origin"), None)
     if origin is None or "*" in allowed or origin in allowed:
         return

@@ -21,6 +21,8 @@ from agents.audio import Audio
 from agents.build import VoiceAgent
 from agents.errors import Overloaded
 from agents.interfaces import VADStream
+from agents.knowledge.embeddings import embedder
+from agents.knowledge.word_vectors import word_vectors
 from agents.providers.fallback import Breakers
 from agents.providers.local.models import LocalModels, LocalOptions
 from agents.providers.openai_compatible.client import Clients
@@ -44,21 +46,33 @@ def new_id(prefix: str) -> str:
 
 
 class SessionHost:
-    """Opens sessions and ends them. `models`, `clients` and `journal` are shared by all of them."""
+    """Opens sessions and ends them. `models`, `clients` and `journal` are shared by all of them.
 
-    def __init__(self, models: LocalModels, clients: Clients, journal: DatabaseJournal, bounds: Bounds) -> None:
+    `trace_key` makes the ids of their traces; every process has the same.
+    """
+
+    def __init__(
+        self, models: LocalModels, clients: Clients, journal: DatabaseJournal, bounds: Bounds, trace_key: bytes
+    ) -> None:
         self.models = models
         self.clients = clients
         self.breakers = Breakers()
         self.journal = journal
         self.bounds = bounds
+        self._trace_key = trace_key
         self._group = asyncio.TaskGroup()
         self._sessions: dict[str, LiveSession] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._warming: asyncio.Task[None] | None = None
+        self._knows = False
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    @property
+    def ready(self) -> dict[str, bool]:
+        """Which models are loaded."""
+        return {**self.models.ready, "knowledge": self._knows}
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -86,7 +100,7 @@ class SessionHost:
             agent,
             Ears(agent.vad, agent.stt, agent.end_of_turn, self._detect),
             config,
-            identity=Identity(session_id, transport),
+            identity=Identity(session_id, transport, self._trace_key),
             bounds=self.bounds,
             journal=self.journal,
             clock=time.monotonic,
@@ -113,6 +127,9 @@ class SessionHost:
     async def _warm(self) -> None:
         try:
             await self.models.warm()
+            await asyncio.to_thread(embedder)
+            await asyncio.to_thread(word_vectors)
+            self._knows = True
         except Exception:
             log.exception("models could not be loaded")
 
@@ -142,6 +159,7 @@ def _make() -> SessionHost:
         Clients(),
         database_journal(),
         settings.REPARTEE_BOUNDS,
+        settings.REPARTEE_TRACE_KEY,
     )
 
 
@@ -177,4 +195,4 @@ def readiness() -> dict[str, bool]:
     """Which parts are ready for callers; the server is ready when all are."""
     if _Process.host is None:
         return {"host": False}
-    return {"host": True, **_Process.host.models.ready}
+    return {"host": True, **_Process.host.ready}

@@ -11,6 +11,7 @@ from telemetry.names import (
     FIRST_AUDIO_SENT,
     FIRST_TOKEN,
     REQUEST_SENT,
+    RETRIEVAL_END,
     STT_FINAL,
     TEXT_READY,
     TTS_FIRST_AUDIBLE,
@@ -73,6 +74,7 @@ def _boundaries(marks: Mapping[str, int]) -> Iterator[tuple[str, Owner, int]]:
         ("stt_finalize", "stt", marks.get(STT_FINAL)),
         ("endpointing_wait", "turn_detector", marks.get(EOT_DECIDED)),
         ("commit", "retrieval", marks.get(TURN_COMMITTED)),
+        ("retrieval", "retrieval", _retrieved(marks, first)),
         ("llm_queue", "llm", _of_call(marks, first, REQUEST_SENT)),
         ("tool_rounds", "tool", tools_end),
         ("llm_ttft", "llm", _of_call(marks, winner, FIRST_TOKEN)),
@@ -103,6 +105,13 @@ def _before_winner(marks: Mapping[str, int], winner: int | None) -> tuple[int | 
     sent = {n: _of_call(marks, n, REQUEST_SENT) for n in calls(marks, "llm")}
     asked = [n for n, at in sent.items() if at is not None and at <= began]
     return max(asked, default=winner), until
+
+
+def _retrieved(marks: Mapping[str, int], call: int | None) -> int | None:
+    """The end of a retrieval that was waited for: by an LLM call, or else by the first words."""
+    at = marks.get(RETRIEVAL_END)
+    until = marks.get(numbered("seg", 0, TEXT_READY)) if call is None else _of_call(marks, call, REQUEST_SENT)
+    return at if at is None or until is None or at <= until else None
 
 
 def _of_call(marks: Mapping[str, int], n: int | None, moment: str) -> int | None:

@@ -92,6 +92,7 @@ def _between(marks: Marks, facts: Facts) -> dict[str, int]:
     ):
         _put(out, name, end, start)
     _put_speculation(out, marks, facts, audible)
+    _put_talk_over(out, marks)
     _put_facts(out, facts)
     return out
 
@@ -109,9 +110,15 @@ def _put_speculation(out: dict[str, int], marks: Marks, facts: Facts, audible: i
     out[n.SPECULATION_SAVED] = max(0, min(decided, audible) - began)
 
 
+def _put_talk_over(out: dict[str, int], marks: Marks) -> None:
+    """Both spoke from the onset of the interruption, or the first sound if that came later, to the stop."""
+    began, sounded = marks.get(n.BI_SPEECH_START), marks.get(n.CLIENT_PLAYBACK_STARTED, marks.get(n.FIRST_AUDIO_SENT))
+    if began is not None and sounded is not None:
+        _put(out, n.TALK_OVER, marks.get(n.CLIENT_PLAYBACK_STOPPED, marks.get(n.BI_FLUSHED)), max(began, sounded))
+
+
 def _put_facts(out: dict[str, int], facts: Facts) -> None:
     for name, fact in (
-        (n.TALK_OVER, n.TALK_OVER_MS),
         (n.DEAD_AIR, n.DEAD_AIR_MS),
         (n.UNDERRUN, n.UNDERRUN_MS),
         (n.PLAYBACK, n.PLAYED_MS),

@@ -24,6 +24,8 @@ STT_FIRST_PARTIAL: Final = "stt_first_partial"
 STT_FINAL: Final = "stt_final"
 EOT_DECIDED: Final = "eot_decided"
 TURN_COMMITTED: Final = "turn_committed"
+RETRIEVAL_START: Final = "retrieval.start"
+RETRIEVAL_END: Final = "retrieval.end"
 SPEC_STARTED: Final = "spec_started"
 FIRST_AUDIO_SENT: Final = "first_audio_sent"
 LAST_AUDIO_SENT: Final = "last_audio_sent"
@@ -70,6 +72,8 @@ TTS_VOICE: Final = "tts_voice"
 STT_PROVIDER: Final = "stt_provider"
 LLM_PROVIDER: Final = "llm_provider"
 TTS_PROVIDER: Final = "tts_provider"
+RETRIEVAL_SOURCE: Final = "retrieval_source"
+"""The knowledge bases that were searched, with commas between their names."""
 INPUT_TOKENS: Final = "input_tokens"
 OUTPUT_TOKENS: Final = "output_tokens"
 CACHED_TOKENS: Final = "cached_tokens"
@@ -77,12 +81,11 @@ WORDS_GENERATED: Final = "words_generated"
 WORDS_HEARD: Final = "words_heard"
 COST_USD: Final = "cost_usd"
 ERROR_TYPE_FACT: Final = "error_type"
-TALK_OVER_MS: Final = "talk_over_ms"
 DEAD_AIR_MS: Final = "dead_air_ms"
 UNDERRUN_MS: Final = "underrun_ms"
 PLAYED_MS: Final = "played_ms"
 DELTA_LATENESS_MS: Final = "delta_lateness_ms"
-"""The latest that any audio delta of the turn left after it was due."""
+"""The latest that any audio delta of the turn left after it was there and due."""
 
 # --- derived latencies ----------------------------------------------------------------------------
 
@@ -133,6 +136,7 @@ PATH_STEPS: Final = (
     "stt_finalize",
     "endpointing_wait",
     "commit",
+    "retrieval",
     "llm_queue",
     "tool_rounds",
     "llm_ttft",
@@ -204,6 +208,7 @@ USAGE_OUTPUT: Final = "gen_ai.usage.output_tokens"
 USAGE_CACHED: Final = "gen_ai.usage.cache_read.input_tokens"
 SPEECH_VOICE: Final = "gen_ai.speech.voice"
 TOOL_NAME: Final = "gen_ai.tool.name"
+DATA_SOURCE: Final = "gen_ai.data_source.id"
 ERROR_TYPE: Final = "error.type"
 VOICE_TURN_INDEX: Final = "voice.turn.index"
 VOICE_KIND: Final = "voice.turn.kind"
@@ -233,6 +238,7 @@ ATTRIBUTES: Final = frozenset(
         USAGE_CACHED,
         SPEECH_VOICE,
         TOOL_NAME,
+        DATA_SOURCE,
         ERROR_TYPE,
         VOICE_TURN_INDEX,
         VOICE_KIND,

@@ -22,7 +22,8 @@ from telemetry.critical_path import calls, winning_call
 from telemetry.trace import TurnTrace
 
 LONGEST_VALUE: Final = 128
-LOCAL_PROVIDERS: Final = frozenset({"", "embedded", "local"})
+IN_PROCESS: Final = frozenset({"", "embedded", "scripted"})
+"""Kinds of providers that call no server; any other name is an account's."""
 FLAGS: Final = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
 Value = str | bool | int | float
 Attributes = Mapping[str, Value | None]
@@ -138,6 +139,7 @@ def _parts(trace: TurnTrace) -> Iterator[_Part]:
     yield _Part("endpointing", n.SPAN_ENDPOINTING, speech_end, marks.get(n.EOT_DECIDED))
     stt = _model(trace, n.SPAN_STT, n.STT_MODEL, n.STT_PROVIDER)
     yield _Part("stt", stt.name, speech_end, marks.get(n.STT_FINAL), stt.attributes, stt.remote)
+    yield _retrieval(trace)
     yield from _chats(trace)
     yield from _tools(trace)
     yield from _segments(trace)
@@ -156,7 +158,14 @@ class _Model:
 def _model(trace: TurnTrace, operation: str, model_fact: str, provider_fact: str) -> _Model:
     model, provider = str(trace.facts.get(model_fact, "")), str(trace.facts.get(provider_fact, ""))
     attributes = {n.OPERATION: operation, n.REQUEST_MODEL: model, n.PROVIDER: provider}
-    return _Model(f"{operation} {model}".rstrip(), attributes, provider not in LOCAL_PROVIDERS)
+    return _Model(f"{operation} {model}".rstrip(), attributes, provider not in IN_PROCESS)
+
+
+def _retrieval(trace: TurnTrace) -> _Part:
+    source = str(trace.facts.get(n.RETRIEVAL_SOURCE, ""))
+    attributes = {n.OPERATION: n.SPAN_RETRIEVAL, n.DATA_SOURCE: source}
+    start, end = (trace.marks.get(mark) for mark in (n.RETRIEVAL_START, n.RETRIEVAL_END))
+    return _Part("retrieval", f"{n.SPAN_RETRIEVAL} {source}".rstrip(), start, end, attributes)
 
 
 def _chats(trace: TurnTrace) -> Iterator[_Part]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 
 from agents.brain import phrases
 from agents.brain.dialogue import Act, act, is_follow_up, question
 from agents.brain.history import History, read
 from agents.brain.requests import tool_call
+from agents.brain.retrieval import retrieval
 from agents.brain.spoken import excerpt, opening, smaller_steps
 from agents.errors import ProviderError, ToolError
 from agents.interfaces import (
@@ -35,10 +37,15 @@ from telemetry.trace import TurnMarks
 KNOWN = 0.45
 """The lowest score of an answer; below it the agent says that it does not know. Found on the tuning questions."""
 
-RELATED = 0.3
-"""The lowest score of a passage that is worth offering after an answer."""
+_CONSIDERED = 16
 
-_CONSIDERED = 8
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """Sentences to say, and the passage they are from if they are quoted."""
+
+    sentences: Sequence[str]
+    passage: Passage | None = None
 
 
 class AnswersBrain:
@@ -73,74 +80,77 @@ class AnswersBrain:
             if END_CALL in usable:
                 await tools.run(ToolCall(_call_id(), END_CALL, "{}"), marks)
             yield HangUp()
+        elif doing is None or doing is Act.MORE:
+            answer = await (self._more(history, marks) if doing else self._look_up(question(asked), history, marks))
+            for sentence in answer.sentences:
+                yield TextDelta(sentence if answer.passage is None else f"{sentence} ")
+            if answer.passage is not None:
+                yield _source(answer.passage)
+                yield TextDelta(await self._offer(answer.passage, history.with_answer(answer.sentences)))
         else:
-            for output in await self._answer(asked, doing, history, usable):
-                yield output
+            yield TextDelta(self._small_talk(doing, history, usable))
 
-    async def _answer(self, asked: str, doing: Act | None, history: History, tools: list[str]) -> list[BrainOutput]:
+    def _small_talk(self, doing: Act, history: History, tools: list[str]) -> str:
         match doing:
-            case None:
-                return await self._from_documents(question(asked), history)
-            case Act.MORE:
-                return await self._more(history)
             case Act.REPEAT:
-                return [TextDelta(history.last_answer or phrases.NOTHING_SAID)]
+                return history.last_answer or phrases.NOTHING_SAID
             case Act.SLOWER:
-                return [TextDelta(_slower(history.last_answer))]
+                return _slower(history.last_answer)
             case Act.CAPABILITIES:
-                return [TextDelta(phrases.capabilities(self._topics, tools))]
+                return phrases.capabilities(self._topics, tools)
             case Act.NAME:
-                return [TextDelta(f"My name is {self._spec.name or self._spec.slug}.")]
+                return f"My name is {self._spec.name or self._spec.slug}."
             case Act.NO:
-                return [TextDelta(phrases.DECLINED)]
+                return phrases.DECLINED
             case Act.HOW_ARE_YOU:
-                return [TextDelta(phrases.WELL)]
+                return phrases.WELL
             case Act.THANKS:
-                return [TextDelta(phrases.WELCOME)]
-        return [TextDelta(phrases.HELLO)]
+                return phrases.WELCOME
+        return phrases.HELLO
 
-    async def _from_documents(self, asked: str, history: History) -> list[BrainOutput]:
+    async def _look_up(self, asked: str, history: History, marks: TurnMarks) -> _Answer:
         if not asked:
-            return [TextDelta(phrases.UNHEARD)]
-        found = await self._find(asked, history)
+            return _Answer([phrases.UNHEARD])
+        with retrieval(self._spec, marks):
+            found = await self._find(asked, history)
         if not found or found[0].score < KNOWN:
-            return [TextDelta(phrases.unknown(self._topics, len(history.turns)))]
-        best = found[0]
-        passage = sentences(best.text)
-        chosen = excerpt(passage, asked, self._words)
-        more = chosen[-1] != passage[-1] or any(_rest(p, history) for p in _related(found[1:], best))
-        return _spoken(chosen, best, phrases.offer(len(history.turns)) if more else phrases.NO_MORE)
+            return _Answer([phrases.unknown(self._topics, len(history.turns))])
+        return _Answer(excerpt(sentences(found[0].text), asked, self._words), found[0])
 
     async def _find(self, asked: str, history: History) -> list[Passage]:
         """Passages for a question; one that leans on the topic before is searched for with it, too."""
         topic = history.topic
         if not topic or not is_follow_up(asked):
             return await self._retriever.search(asked, _CONSIDERED)
-        joint = await self._retriever.search(f"{topic} {asked}", 2 * _CONSIDERED)
-        alone = await self._retriever.search(asked, 2 * _CONSIDERED) if content_words(asked) else joint
+        joint = await self._retriever.search(f"{topic} {asked}", _CONSIDERED)
+        alone = await self._retriever.search(asked, _CONSIDERED) if content_words(asked) else joint
         return _blend(alone, [passage for passage in joint if _rest(passage, history)])
 
-    async def _more(self, history: History) -> list[BrainOutput]:
-        """What comes after the last answer: the rest of its passage, then its section, then what is near."""
+    async def _more(self, history: History, marks: TurnMarks) -> _Answer:
+        """What comes after the last answer: the rest of its passage, of its section, then of its document."""
         topic = history.topic
         if not topic:
-            return [TextDelta(phrases.WHAT_ABOUT)]
-        found = await self._retriever.search(topic, _CONSIDERED)
-        begun = next((p for p in found if any(map(history.heard, sentences(p.text)))), None)
-        order = [*([begun] if begun else []), *_related(found, begun)]
-        ahead = [(passage, rest) for passage in order if (rest := _rest(passage, history))]
+            return _Answer([phrases.WHAT_ABOUT])
+        with retrieval(self._spec, marks):
+            answers = await self._retriever.search(topic, _CONSIDERED)
+            begun = [p for p in answers if any(map(history.heard, sentences(p.text)))] or answers
+            ahead = await self._ahead(begun[0], history) if begun else []
         if not ahead:
-            return [TextDelta(phrases.THAT_IS_ALL)]
-        passage, rest = ahead[0]
-        chosen = opening(rest)
-        more = len(ahead) > 1 or len(chosen) < len(rest)
-        return _spoken(chosen, passage, phrases.offer(len(history.turns)) if more else phrases.NO_MORE)
+            return _Answer([phrases.THAT_IS_ALL])
+        return _Answer(opening(_rest(ahead[0], history)), ahead[0])
+
+    async def _ahead(self, begun: Passage, history: History) -> list[Passage]:
+        """The passages of a document that are not yet heard to their end, from the one that was begun."""
+        near = await self._retriever.search(f"{begun.title}. {begun.section}", _CONSIDERED)
+        return [passage for passage in [begun, *_same_document(near, begun)] if _rest(passage, history)]
+
+    async def _offer(self, passage: Passage, history: History) -> str:
+        return phrases.offer(len(history.turns)) if await self._ahead(passage, history) else phrases.NO_MORE
 
 
-def _spoken(chosen: Sequence[str], passage: Passage, offer: str) -> list[BrainOutput]:
+def _source(passage: Passage) -> Source:
     place = f"{passage.title}, {passage.section}" if passage.section else passage.title
-    texts = [TextDelta(f"{sentence} ") for sentence in chosen]
-    return [*texts, Source(title=place, passage=passage.text, url=passage.url), TextDelta(offer)]
+    return Source(title=place, passage=passage.text, url=passage.url)
 
 
 def _rest(passage: Passage, history: History) -> list[str]:
@@ -150,12 +160,10 @@ def _rest(passage: Passage, history: History) -> list[str]:
     return held[last + 1 :]
 
 
-def _related(found: Sequence[Passage], best: Passage | None) -> list[Passage]:
-    """Those near enough to follow `best`: of its section first, then as they were found."""
-    near = [passage for passage in found if passage.score >= RELATED and passage != best]
-    if best is None:
-        return near
-    return sorted(near, key=lambda passage: (passage.title, passage.section) != (best.title, best.section))
+def _same_document(found: Sequence[Passage], begun: Passage) -> list[Passage]:
+    """The other passages of its document, those of its section first."""
+    others = [passage for passage in found if passage.title == begun.title and passage.text != begun.text]
+    return sorted(others, key=lambda passage: passage.section != begun.section)
 
 
 def _blend(alone: Sequence[Passage], joint: Sequence[Passage]) -> list[Passage]:

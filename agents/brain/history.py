@@ -47,6 +47,10 @@ class History:
                 break
         return " ".join(chain)
 
+    def with_answer(self, said: Sequence[str]) -> History:
+        """As it will be once `said` is heard."""
+        return History((*self.turns, Turn("", " ".join(said))))
+
     def heard(self, sentence: str) -> bool:
         """Whether the user has heard the sentence to its end."""
         wanted = f" {same(sentence)} "

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from agents.brain.prompt import compose
+from agents.brain.retrieval import retrieval
 from agents.errors import ToolError
 from agents.interfaces import (
     LLM,
@@ -73,7 +74,7 @@ class LLMBrain:
         self._retriever = retriever
 
     async def reply(self, request: ReplyRequest, tools: Toolbox, marks: TurnMarks) -> AsyncGenerator[BrainOutput, None]:
-        messages = compose(request.messages, request.instructions, await self._passages(request.messages))
+        messages = compose(request.messages, request.instructions, await self._passages(request.messages, marks))
         specs = tools.specs()
         usage, finish, hang_up = Usage(), None, False
         for options in self._rounds(request.options, specs):
@@ -111,12 +112,13 @@ class LLMBrain:
         choices: list[ToolChoice] = [options.tool_choice, *["auto"] * (rounds - 1)][:rounds]
         return [replace(options, tool_choice=choice) for choice in [*choices, "none"]]
 
-    async def _passages(self, messages: Sequence[Message]) -> list[Passage]:
+    async def _passages(self, messages: Sequence[Message], marks: TurnMarks) -> list[Passage]:
         asked = [message.text for message in messages if message.role == "user"]
         if self._retriever is None or not asked:
             return []
         few = len(content_words(asked[-1])) < _FEW_WORDS
-        found = await self._retriever.search(" ".join(asked[-2:] if few else asked[-1:]), _PASSAGES)
+        with retrieval(self._spec, marks):
+            found = await self._retriever.search(" ".join(asked[-2:] if few else asked[-1:]), _PASSAGES)
         return [passage for passage in found if passage.score >= _LEAST_SCORE]
 
 

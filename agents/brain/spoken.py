@@ -19,7 +19,7 @@ _LEANING = re.compile(
     r"nothing of it|both|each|either|neither)\b",
     re.IGNORECASE,
 )
-_PAUSE = re.compile(r"[,;:] | (?=because |so that |instead of )")
+_PAUSE = re.compile(r"([,;:] | (?=because |so that |instead of ))")
 _FEWEST_WORDS = 4
 _OPENING_BONUS = 0.08
 _LEANING_PENALTY = 0.3
@@ -57,19 +57,27 @@ def _room(passage: Sequence[str]) -> int:
 
 def smaller_steps(text: str) -> list[str]:
     """The same words in shorter sentences, cut where a speaker would breathe."""
-    steps: list[str] = []
-    for sentence in sentences(text):
-        held = ""
-        for part in _PAUSE.split(sentence.rstrip(".")):
-            held = f"{held}, {part}" if held else part
-            if len(held.split()) >= _FEWEST_WORDS:
-                steps.append(held)
-                held = ""
-        if held:
-            steps.append(f"{steps.pop()}, {held}" if steps else held)
     return [
-        f"{step[0].upper()}{step[1:].rstrip('.!?')}{step[-1] if step[-1] in '!?' else '.'}" for step in steps if step
+        f"{step[0].upper()}{step[1:]}{'' if step.endswith(('.', '!', '?')) else '.'}"
+        for sentence in sentences(text)
+        for step in _steps(sentence)
     ]
+
+
+def _steps(sentence: str) -> list[str]:
+    parts = _PAUSE.split(sentence)
+    steps: list[str] = []
+    held = ""
+    for part, pause in zip(parts[::2], [*parts[1::2], ""], strict=True):
+        held += part
+        if len(held.split()) >= _FEWEST_WORDS:
+            steps.append(held)
+            held = ""
+        else:
+            held += pause
+    if held:
+        steps.append(f"{steps.pop()}, {held}" if steps else held)
+    return steps
 
 
 def same(text: str) -> str:

@@ -98,7 +98,7 @@ def spoken_sum(text: str) -> str | None:
         out.append(operator)
         at += used
     expression = _bracket_roots(out)
-    return expression if operators and re.search(r"\d", expression) else None
+    return expression if operators and expression[-1] in "0123456789)" else None
 
 
 def _operator(tokens: list[str], at: int) -> tuple[str, int]:

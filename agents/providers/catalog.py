@@ -41,13 +41,14 @@ class Services:
 class Kind:
     """How to make each provider from an account and its part of a spec.
 
-    `watched`: its providers do not watch the account's timeouts themselves.
+    `watched`: its providers do not watch the account's timeouts themselves. `in_process`: they call no server.
     """
 
     stt: Callable[[Account, STTSpec, Services], STT]
     llm: Callable[[Account, LLMSpec, Services], LLM]
     tts: Callable[[Account, TTSSpec, Services], TTS]
     watched: bool = False
+    in_process: bool = False
 
 
 KINDS: Mapping[str, Kind] = {
@@ -55,6 +56,7 @@ KINDS: Mapping[str, Kind] = {
         stt=lambda _account, spec, services: services.models.stt(spec),
         llm=lambda _account, spec, services: services.models.llm(spec),
         tts=lambda _account, _spec, services: services.models.tts(),
+        in_process=True,
     ),
     OPENAI_COMPATIBLE: Kind(
         stt=lambda account, spec, services: OpenAISTT(services.clients.client(account), spec),
@@ -66,6 +68,7 @@ KINDS: Mapping[str, Kind] = {
         llm=lambda _account, spec, _services: ScriptedLLM((spec.model,)),
         tts=lambda _account, _spec, _services: ScriptedTTS(),
         watched=True,
+        in_process=True,
     ),
 }
 
@@ -99,7 +102,7 @@ def _candidates(
         own_model = account.kind == EMBEDDED and name != spec.account
         part = msgspec.structs.replace(spec, model="") if own_model else spec
         limits = Limits(account.first_output_timeout_s, account.stall_timeout_s) if kind.watched else None
-        found.append(Candidate(name, make(kind, account, part), limits))
+        found.append(Candidate(name, make(kind, account, part), limits, account.kind if kind.in_process else ""))
     return found
 
 

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 from agents.audio import Audio
@@ -56,11 +57,13 @@ class Candidate(Generic[P]):
 
     `limits` None is for adapters that watch themselves closer to the wire, as those of
     `openai_compatible` do: a long tool call or a model that reasons is silent here but not there.
+    `kind` is set for one that works in this process: traces then name it instead of the account.
     """
 
     account: str
     provider: P
     limits: Limits | None = None
+    kind: str = ""
 
 
 class Breakers:
@@ -236,8 +239,12 @@ class _Reader(AsyncIterator[P]):
 
 @dataclass(frozen=True, slots=True)
 class _Rules(Generic[T]):
-    """When an output rules out another candidate, whether one must come, and whether the input is still whole."""
+    """When an output rules out another candidate, whether one must come, and whether the input is still whole.
 
+    `named` is told who is asked; who was asked last is who answered.
+    """
+
+    named: Callable[[str], None]
     binds: Callable[[T], bool]
     must_bind: bool
     may_retry: Callable[[], bool]
@@ -258,6 +265,7 @@ async def _first_that_answers(
     failure = ProviderError("no provider is configured")
     for candidate in breakers.order(candidates):
         bound = False
+        rules.named(candidate.kind or candidate.account)
         try:
             async with aclosing(_open(candidate, start)) as stream:
                 async for item in stream:
@@ -305,7 +313,10 @@ class FallbackSTT:
             return stt.transcribe(guard.feed(heard) if guard else heard, marks)
 
         rules: _Rules[Transcript] = _Rules(
-            lambda transcript: transcript.final, must_bind=True, may_retry=lambda: replay.whole
+            partial(marks.fact, "stt_provider"),
+            lambda transcript: transcript.final,
+            must_bind=True,
+            may_retry=lambda: replay.whole,
         )
         return _first_that_answers(self._candidates, self._breakers, start, rules)
 
@@ -323,7 +334,9 @@ class FallbackLLM:
         def start(llm: LLM, _: Guarded[LLMOutput] | None) -> AsyncGenerator[LLMOutput, None]:
             return llm.complete(messages, tools, options, marks)
 
-        rules: _Rules[LLMOutput] = _Rules(_always, must_bind=True, may_retry=_always)
+        rules: _Rules[LLMOutput] = _Rules(
+            partial(marks.fact, "llm_provider"), _always, must_bind=True, may_retry=_always
+        )
         return _first_that_answers(self._candidates, self._breakers, start, rules)
 
 
@@ -346,5 +359,7 @@ class FallbackTTS:
             lines = replay.read()
             return tts.synthesize(guard.feed(lines) if guard else lines, voice, marks)
 
-        rules: _Rules[Speech] = _Rules(_always, must_bind=False, may_retry=lambda: replay.whole)
+        rules: _Rules[Speech] = _Rules(
+            partial(marks.fact, "tts_provider"), _always, must_bind=False, may_retry=lambda: replay.whole
+        )
         return _first_that_answers(self._candidates, self._breakers, start, rules)

@@ -10,7 +10,8 @@ from agents.errors import ToolError
 
 MAX_EXPRESSION = 200
 _EXACT = Context(prec=40, Emax=999, Emin=-999, traps=[InvalidOperation, DivisionByZero, Overflow])
-_ROUNDED = Context(prec=10)
+_SETTLED = Context(prec=30)  # the last ten of the forty digits are noise of roots and thirds
+_SPOKEN = Context(prec=10)
 _PLAIN_LIMIT = Decimal(10) ** 18
 
 _OPERATORS: dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {
@@ -59,10 +60,11 @@ def _value(node: ast.expr) -> Decimal:
 
 def _written(value: Decimal) -> str:
     """As it is read aloud: thousands set off, ten digits at most, no trailing zeros."""
+    value = _SETTLED.plus(value)
     if abs(value) >= _PLAIN_LIMIT:
         mantissa, exponent = f"{value:.3E}".split("E")
         return f"about {mantissa.rstrip('0').rstrip('.')} times 10 to the power of {int(exponent)}"
     if value == value.to_integral_value():
         return f"{int(value):,}"
-    rounded = _ROUNDED.plus(value)
+    rounded = _SPOKEN.plus(value)
     return f"{'' if rounded == value else 'about '}{rounded.normalize():,f}"

@@ -10,6 +10,7 @@ import msgspec
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError, best_match
 from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from agents.errors import ConfigurationError, ToolError
 
@@ -50,7 +51,10 @@ class Arguments:
             raise ToolError(f"The arguments are not valid JSON: {error}") from error
         if not isinstance(arguments, dict):
             raise ToolError("The arguments must be a JSON object.")
-        wrong = best_match(self._validator.iter_errors(arguments))
+        try:
+            wrong = best_match(self._validator.iter_errors(arguments))
+        except Unresolvable as error:
+            raise ToolError(f"The tool's own schema refers to something that is not in it: {error}") from error
         if wrong is not None:
             raise ToolError(f"The arguments are not valid: {_explain(wrong)}")
         return arguments

@@ -81,20 +81,21 @@ class AgentToolbox:
         return name in self._server
 
     async def run(self, call: ToolCall, marks: TurnMarks) -> ToolResult:
-        """The result of a server tool; the time it took becomes the marks tool[n].start and .end."""
+        """The result of a server tool; its name and the time it took go to `marks` as tool[n]."""
         tool = self._server.get(call.name)
         if tool is None:
             raise ToolError(f"There is no tool {call.name} on the server.")
         arguments = tool.arguments.read(call.arguments)
         try:
             async with asyncio.timeout(tool.timeout_s), self._slots:
-                return _bounded(await _timed(tool.call(call.id, arguments), marks))
+                return _bounded(await _timed(call.name, tool.call(call.id, arguments), marks))
         except TimeoutError as error:
             raise ToolError(f"{call.name} took longer than {tool.timeout_s:g} seconds and was stopped.") from error
 
 
-async def _timed(work: Awaitable[ToolResult], marks: TurnMarks) -> ToolResult:
+async def _timed(name: str, work: Awaitable[ToolResult], marks: TurnMarks) -> ToolResult:
     n = marks.number("tool")
+    marks.fact(f"tool[{n}].name", name)
     marks.stamp(f"tool[{n}].start")
     try:
         return await work

@@ -108,7 +108,7 @@ class Server:
             script = self._script.changed(changes)
         except ValueError as error:
             raise HTTPException(400, str(error)) from error
-        return script, self._log.open(request.url.path, changes)
+        return script, self._log.open(request.url.path, changes, dict(request.headers))
 
     def _note(self, entry: Entry, asked: dict[str, Any]) -> None:
         entry.body = time.monotonic()
@@ -120,9 +120,10 @@ def _refusal(script: Script, entry: Entry, asked: dict[str, Any] | None = None) 
     if script.fault == "html":
         return Timed(iter([Piece(0, PAGE)]), entry, script, media_type="text/html")
     if script.fault.isdigit():
-        return _error(script, entry, int(script.fault), "scripted refusal")
+        return _error(script, entry, int(script.fault), "scripted refusal", asked)
     if script.refuse and asked is not None and _has(asked, script.refuse):
-        return _error(script, entry, 400, f"Unsupported parameter: '{script.refuse}' is not supported with this model.")
+        message = f"Unsupported parameter: '{script.refuse}' is not supported with this model."
+        return _error(script, entry, 400, message, asked)
     return None
 
 
@@ -131,9 +132,10 @@ def _has(asked: dict[str, Any], refused: str) -> bool:
     return name in asked and (not value or str(asked[name]) == value)
 
 
-def _error(script: Script, entry: Entry, status: int, message: str) -> Response:
+def _error(script: Script, entry: Entry, status: int, message: str, asked: dict[str, Any] | None) -> Response:
     headers = {"retry-after": script.retry_after} if script.retry_after else None
-    body = _json({"error": {"message": message, "type": "scripted", "param": None, "code": None}})
+    said = f"{message} The request was {asked}" if script.quote else message
+    body = _json({"error": {"message": said, "type": "scripted", "param": None, "code": None}})
     return Timed(body, entry, script, media_type="application/json", status=status, headers=headers)
 
 

@@ -25,6 +25,7 @@ class Entry:
     last_byte: float | None = None
     disconnected: float | None = None
     sent_bytes: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
     asked: dict[str, object] = field(default_factory=dict)
 
 
@@ -35,8 +36,8 @@ class Log:
         self._entries: deque[Entry] = deque(maxlen=size)
         self._next_id = 0
 
-    def open(self, path: str, script: str) -> Entry:
-        entry = Entry(self._next_id, path, time.monotonic(), script)
+    def open(self, path: str, script: str, headers: dict[str, str]) -> Entry:
+        entry = Entry(self._next_id, path, time.monotonic(), script, headers=headers)
         self._next_id += 1
         self._entries.append(entry)
         return entry

@@ -22,6 +22,8 @@ class Script:
     "none" for a stream that just ends. `reasoning` is a count of reasoning tokens before the answer. `refuse`
     names a parameter that is answered with 400 ("name" or "name=value"). `usage` false never reports any.
 
+    `quote`: refusals quote the request.
+
     `fault`: an HTTP status; "html" (a page with status 200); "stall", "garbage" or "disconnect" after
     `fault_after` pieces of the answer; "drip" sends everything in small pieces of odd sizes, 1 ms apart.
     """
@@ -39,6 +41,7 @@ class Script:
     finish: str = "stop"
     tool_finish: str = "tool_calls"
     refuse: str = ""
+    quote: bool = False
     usage: bool = True
     tts_first_ms: float = 100.0
     tts_speed: float = 5.0

@@ -86,6 +86,9 @@ class Conversation:
             self._asides[self._order[-1]] = (*self._asides.get(self._order[-1], ()), *messages)[-MAX_ASIDES:]
 
     def keep_audio(self, item_id: str, audio: Audio) -> None:
+        """Keep what an item sounds like; nothing happens if it has been deleted."""
+        if item_id not in self._items:
+            return
         self._audio.pop(item_id, None)
         self._audio[item_id] = audio.slice(0, self._audio_ms * audio.rate // 1000)
         while len(self._audio) > self._audio_items:

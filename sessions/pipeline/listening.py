@@ -14,15 +14,18 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from agents.audio import Audio, Resampler
-from agents.errors import ClientError, ProviderError
+from agents.errors import ClientError, ProviderError, ProviderTimeout
 from agents.interfaces import STT, VAD, EndOfTurn, Transcript, VADStream
 from agents.spec import TurnDetection
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.messages import AppendAudio, AudioCommand, ClearAudio, CommitAudio
 from sessions.pipeline.turn_taking import Began, Ended, FalseStart, Onset, Paused, Resumed, TurnSignal, TurnTaker
 from sessions.pipeline.utterance import RATE, Arrivals, Tail, Utterance
+from telemetry import counters, names
 from telemetry.trace import TurnMarks
 
+WINDOW = 512
+"""Samples that the VAD judges at a time."""
 SLICE_MS = 100
 """Audio that arrives faster than real time is looked at in steps of this, so that turns inside it are seen."""
 MIN_SPEECH_MS = 200
@@ -64,7 +67,6 @@ class UserCommitted:
 
     utterance: Utterance
     stopped_ms: int | None
-    user_end_sample: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +154,9 @@ class Listening:
         self._tail = Tail(detection.prefix_padding_ms + TAIL_MS)
         self._arrivals = Arrivals()
         self._utterance: Utterance | None = None
-        self._speech_samples = 0
-        self._client_offset: int | None = None
-        self._client_rate = 24_000
+        self._taken = 0
+        self._received = 0
+        self._received_from = 0
         self._hearing: asyncio.Task[None] | None = None
         self._judging: asyncio.Task[None] | None = None
 
@@ -165,9 +167,12 @@ class Listening:
         await self._pipe.put(command, self._clock())
 
     def configure(self, detection: TurnDetection) -> None:
-        if detection != self._taker.detection:
-            self._taker = TurnTaker(detection)
-            self._tail.resize(detection.prefix_padding_ms + TAIL_MS)
+        """Speech under way goes on under the new settings; without turn detection the client is to commit it."""
+        by_hand, self._taker.detection = self._taker.detection.type == "none", detection
+        self._tail.resize(detection.prefix_padding_ms + TAIL_MS)
+        if detection.type == "none" and not by_hand:
+            self._leave_to_client()
+        elif by_hand and detection.type != "none":
             self._drop()
 
     @property
@@ -175,7 +180,7 @@ class Listening:
         return self._taker.in_turn
 
     async def run(self) -> None:
-        """Listen until cancelled."""
+        """Listen until cancelled. There is no listening without a VAD: its ProviderError leaves as it is."""
         async with asyncio.TaskGroup() as self._group:
             while True:
                 command, at = await self._pipe.get()
@@ -192,18 +197,20 @@ class Listening:
     # --- audio ---
 
     async def _append(self, command: AppendAudio, at: float) -> None:
-        if self._resampler is None or self._resampler.source != command.audio.rate:
-            self._resampler = Resampler(command.audio.rate, RATE)
-            self._client_offset = None
-        self._client_rate = command.audio.rate
-        if command.start_sample is not None:
-            self._client_offset = command.start_sample - self._tail.end_sample * self._client_rate // RATE
-        end_ms = command.audio.ms
+        rate = command.audio.rate
+        if self._resampler is None or self._resampler.source != rate:
+            self._resampler = Resampler(rate, RATE)
+            self._received, self._received_from = 0, self._tail.end_sample
+        left = command.audio.samples
         for piece in command.audio.split(SLICE_MS):
-            end_ms -= piece.ms
-            heard = self._resampler.push(piece)
-            self._arrivals.note(self._tail.end_sample + heard.samples, at - end_ms / 1000)
-            await self._hear(heard)
+            left -= piece.samples
+            self._received += piece.samples
+            client_end = None
+            if command.start_sample is not None:
+                client_end = command.start_sample + command.audio.samples - left
+            end_sample = self._received_from + self._received * RATE // rate
+            self._arrivals.note(end_sample, at - left / rate, rate=rate, client_end=client_end)
+            await self._hear(self._resampler.push(piece))
 
     async def _hear(self, audio: Audio) -> None:
         if self._vad is None:
@@ -220,8 +227,7 @@ class Listening:
             for signal in self._taker.feed(end_sample, probability):
                 self._on_signal(signal)
         if self._utterance is not None and self._utterance.ms > self._bounds.utterance_ms:
-            self._taker.reset()
-            self._commit(self._tail.end_sample, stopped=True)
+            self._commit_here(self._utterance, stopped=True)
 
     def _hear_by_hand(self, audio: Audio, windows: list[tuple[int, float]]) -> None:
         utterance = self._utterance
@@ -230,10 +236,12 @@ class Listening:
             utterance.append(audio)
         threshold = self._taker.detection.threshold
         for end_sample, probability in windows:
+            self._taker.skip(end_sample)
             if probability >= threshold:
-                self._speech_samples += 512
-                utterance.marks.move("user_speech_end", self._arrivals.time_of(end_sample))
+                utterance.marks.stamp("user_speech_start", self._arrivals.time_of(end_sample - WINDOW))
+                self._spoke(utterance, end_sample, utterance.speech_ms + WINDOW * 1000 / RATE)
         if utterance.ms > self._bounds.utterance_ms:
+            counters.count(names.QUEUE_DROPPED, pipe="utterance")
             self._drop()
             self._post(
                 CommitRefused(
@@ -262,19 +270,19 @@ class Listening:
             case Resumed():
                 self._resume()
             case Ended(sample, speech_ms):
-                self._speech_samples = round(speech_ms * RATE / 1000)
-                self._commit(sample, stopped=True)
+                if self._utterance is not None:
+                    self._spoke(self._utterance, sample, speech_ms)
+                    self._commit(self._utterance, stopped=True)
 
     def _open_utterance(self, start_sample: int) -> Utterance:
         marks = TurnMarks(self._clock)
         marks.stamp("turn_open", self._arrivals.time_of(start_sample))
-        self._speech_samples = 0
         self._utterance = Utterance(self._new_item_id(), start_sample, marks)
         self._listen_to(self._utterance)
         return self._utterance
 
     def _begin(self, sample: int) -> None:
-        start = max(0, sample - self._taker.detection.prefix_padding_ms * RATE // 1000)
+        start = max(self._taken, sample - self._taker.detection.prefix_padding_ms * RATE // 1000)
         utterance = self._open_utterance(sample)
         utterance.marks.stamp("user_speech_start", self._arrivals.time_of(sample))
         utterance.start_sample = start
@@ -285,7 +293,7 @@ class Listening:
         utterance = self._utterance
         if utterance is None:
             return
-        utterance.marks.move("user_speech_end", self._arrivals.time_of(sample))
+        self._spoke(utterance, sample, self._taker.speech_ms)
         utterance.close()
         if self._taker.detection.type == "semantic_vad" and self._ears.end_of_turn is not None:
             self._judging = self._spawn(self._judge(self._ears.end_of_turn, utterance, utterance.version))
@@ -296,34 +304,56 @@ class Listening:
             return
         self._stop_hearing()
         utterance.reopen()
-        for mark in ("stt_final", "stt_first_partial", "user_speech_end", "vad_stop"):
+        for mark in ("stt_final", "stt_first_partial"):
             utterance.marks.at.pop(mark, None)
         utterance.marks.add("resume_count", 1)
         self._listen_to(utterance)
         self._post(UserResumed(utterance))
 
-    def _commit(self, end_sample: int, *, stopped: bool) -> None:
-        utterance, self._utterance = self._utterance, None
-        if utterance is None:
-            return
-        utterance.marks.fact("speech_ms", round(self._speech_samples * 1000 / RATE))
-        utterance.marks.stamp("user_speech_end", self._arrivals.time_of(end_sample))
+    def _spoke(self, utterance: Utterance, end_sample: int, speech_ms: float) -> None:
+        """Speech up to `end_sample`, `speech_ms` of it in all. The last window's end may have come much later."""
+        utterance.speech_end, utterance.speech_ms = end_sample, speech_ms
+        utterance.client_end = self._arrivals.client_sample(end_sample, WINDOW)
+        begun = self._arrivals.time_of(end_sample - WINDOW)
+        utterance.marks.move("user_speech_end", min(begun + WINDOW / RATE, self._arrivals.time_of(end_sample)))
+
+    def _leave_to_client(self) -> None:
+        utterance = self._utterance
+        if utterance is not None:
+            self._spoke(utterance, self._taker.last_speech, self._taker.speech_ms)
+            if utterance.complete:
+                self._resume()
+        self._taker.reset()
+
+    def _commit_here(self, utterance: Utterance, *, stopped: bool) -> None:
+        """End the turn with all that was heard, in the middle of speech if need be."""
+        if self._taker.in_turn:
+            self._spoke(utterance, self._taker.last_speech, self._taker.speech_ms)
+        self._taker.reset()
+        self._commit(utterance, stopped=stopped)
+        self._taken = self._tail.end_sample
+
+    def _commit(self, utterance: Utterance, *, stopped: bool) -> None:
+        if utterance.speech_end is None:
+            self._spoke(utterance, self._tail.end_sample, 0)
+        end = utterance.speech_end or 0
+        self._utterance, self._taken = None, end
+        utterance.marks.fact("speech_ms", round(utterance.speech_ms))
         utterance.marks.stamp("vad_stop")
         utterance.marks.stamp("eot_decided")
         utterance.close()
-        if self._speech_samples * 1000 < MIN_SPEECH_MS * RATE:
-            self._stop_hearing()
-            self._deliver_empty(utterance)
-        self._hearing = self._judging = None
-        user_end = None
-        if self._client_offset is not None:
-            user_end = self._client_offset + end_sample * self._client_rate // RATE
-        stopped_ms = end_sample * 1000 // RATE if stopped else None
-        self._post(UserCommitted(utterance, stopped_ms, user_end))
+        hearing, self._hearing = self._hearing, None
+        self._stop_hearing()
+        if utterance.speech_ms < MIN_SPEECH_MS:
+            self._deliver_empty(utterance, hearing)
+        elif hearing is not None and not hearing.done():
+            self._spawn(self._await_words(hearing, utterance))
+        self._post(UserCommitted(utterance, end * 1000 // RATE if stopped else None))
 
     def _commit_by_hand(self, event_id: str | None) -> None:
-        if self._utterance is None or self._utterance.ms < MIN_COMMIT_MS:
-            ms = self._utterance.ms if self._utterance else 0
+        utterance = self._utterance
+        if utterance is None or utterance.ms < MIN_COMMIT_MS:
+            ms = utterance.ms if utterance else 0
             error = ClientError(
                 f"Error committing input audio buffer: buffer too small. Expected at least {MIN_COMMIT_MS}ms of audio, "
                 f"but buffer only has {ms:.2f}ms of audio.",
@@ -331,14 +361,11 @@ class Listening:
             )
             self._post(CommitRefused(error, event_id, asked=True))
             return
-        if self._taker.in_turn:
-            self._speech_samples = round(self._taker.speech_ms * RATE / 1000)
-        self._taker.reset()
-        self._commit(self._tail.end_sample, stopped=False)
+        self._commit_here(utterance, stopped=False)
 
     def _drop(self) -> None:
         self._stop_hearing()
-        self._utterance = None
+        self._utterance, self._taken = None, self._tail.end_sample
 
     # --- words ---
 
@@ -356,18 +383,32 @@ class Listening:
 
     async def _transcribe(self, utterance: Utterance, version: int) -> None:
         try:
-            async with aclosing(self._ears.stt.transcribe(utterance.stream(), utterance.marks)) as transcripts:
+            async with (
+                aclosing(utterance.stream()) as audio,
+                aclosing(self._ears.stt.transcribe(audio, utterance.marks)) as transcripts,
+            ):
                 async for transcript in transcripts:
                     if version != utterance.version:
                         return
                     if transcript.final:
                         self._post(Transcribed(utterance, transcript))
-                    else:
-                        self._post(Partial(utterance.item_id, transcript.text))
+                        return
+                    self._post(Partial(utterance.item_id, transcript.text))
+            raise ProviderError("The speech model ended without a transcript.", provider="stt")
         except ProviderError as error:
             self._post(NotTranscribed(utterance, error))
 
-    def _deliver_empty(self, utterance: Utterance) -> None:
+    async def _await_words(self, hearing: asyncio.Task[None], utterance: Utterance) -> None:
+        """The watchdog of last resort over a committed turn: providers have shorter ones of their own."""
+        await asyncio.wait([hearing], timeout=self._bounds.reply_stall_s)
+        if not hearing.done():
+            hearing.cancel()
+            counters.count(names.PROVIDER_STALLS, stage="stt")
+            self._post(NotTranscribed(utterance, ProviderTimeout("No transcript came in time.", provider="stt")))
+
+    def _deliver_empty(self, utterance: Utterance, hearing: asyncio.Task[None] | None) -> None:
+        if hearing is not None:
+            hearing.cancel()
         utterance.marks.stamp("stt_final")
         self._post(Transcribed(utterance, Transcript("", final=True, rejected="too_short")))
 
@@ -377,6 +418,7 @@ class Listening:
         except ProviderError:
             return  # the silence timeout of the TurnTaker decides
         if version == utterance.version and self._utterance is utterance:
+            self._judging = None
             utterance.marks.fact("eot_probability", round(probability, 3))
             for signal in self._taker.judge(probability):
                 self._on_signal(signal)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from agents.build import VoiceAgent
@@ -85,22 +85,26 @@ from sessions.pipeline.messages import (
 )
 from sessions.pipeline.outbox import Outbox
 from sessions.pipeline.records import ItemKind, ItemRecorded, Journal, TurnRecorded
-from sessions.pipeline.replying import Plan, Reply
+from sessions.pipeline.replying import BUG, Plan, Reply, Status, first_of
 from sessions.pipeline.turns import Turn
+from sessions.pipeline.utterance import Utterance
 from telemetry import counters, names
 from telemetry.names import EndReason
-from telemetry.trace import Anchor, TurnMarks, close_turn
+from telemetry.trace import PROCESS_KEY, Anchor, TurnMarks, close_turn
 
 PLAYBACK_REPORT_MS = 1500
 """How long past its expected end a client that reports playback may take to say that it ended."""
+HOLD_S = 1.0
+"""Speech over a reply is judged within 200 ms of its audio; a client that sends no more must not silence us."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a session is called in records and traces."""
+    """What a session is called in records and traces. `trace_key` makes the ids of its turns' traces."""
 
     session_id: str
     transport: str
+    trace_key: bytes = field(default=PROCESS_KEY, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,26 @@ class _TimeUp:
     reason: str
 
 
-_Inward = _Ordered | Heard | _ReplyEnded | _TurnOver | _TimeUp
+@dataclass(frozen=True, slots=True)
+class _HoldOver:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class _RoomAgain:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A response that is owed: for the user's item `item_id`, or None if the client asked for it."""
+
+    command: CreateResponse
+    item_id: str | None = None
+    failure: ProviderError | None = None
+
+
+_Inward = _Ordered | Heard | _ReplyEnded | _TurnOver | _TimeUp | _HoldOver | _RoomAgain
 
 
 class LiveSession:
@@ -175,16 +198,20 @@ class LiveSession:
         self._reply: Reply | None = None
         self._side: dict[str, Reply] = {}
         self._turn: Turn | None = None
+        self._asked: Turn | None = None
         self._turns = 0
-        self._spoken: dict[str, Turn] = {}
-        self._transcripts: dict[str, Transcript | ProviderError] = {}
+        self._speaking: str | None = None
+        self._transcripts: dict[str, Transcribed | NotTranscribed] = {}
         self._awaited: set[str] = set()
-        self._due: CreateResponse | None = None
-        self._recorded: dict[str, int] = {}
+        self._due: _Due | None = None
+        self._recorded: dict[str, tuple[int, int]] = {}
         self._records = 0
         self._last_heard_at = clock()
         self._ending: str | None = None
-        self._timers: list[asyncio.TimerHandle] = []
+        self._fault = BUG
+        self._hold_timer: asyncio.TimerHandle | None = None
+        self._waiting_for_room: asyncio.Task[None] | None = None
+        self._timers: list[tuple[float, asyncio.TimerHandle]] = []
 
     # --- the outside ---------------------------------------------------------------------------------
 
@@ -217,7 +244,7 @@ class LiveSession:
         return aiter(self._outbox)
 
     async def run(self) -> None:
-        """Hold the conversation until it ends. A bug inside leaves as an ExceptionGroup."""
+        """Hold the conversation until it ends. A bug inside leaves as an ExceptionGroup, and so does a broken VAD."""
         self._later(self._bounds.session_s, _TimeUp("expired"))
         self._later(self._bounds.idle_s, _TimeUp("idle"))
         try:
@@ -225,8 +252,12 @@ class LiveSession:
         except asyncio.CancelledError:
             self._ending = "shutdown"
             raise
+        except ExceptionGroup as group:
+            broken, _ = group.split(ProviderError)
+            self._fault = str(first_of(broken)) if broken else BUG
+            raise
         finally:
-            for timer in self._timers:
+            for _, timer in self._timers:
                 timer.cancel()
             self._finish(self._ending or "failed")
 
@@ -242,16 +273,26 @@ class LiveSession:
     def _post(self, message: _Inward) -> None:
         self._inbox.put_nowait(message)
 
-    def _later(self, seconds: float, message: _Inward) -> None:
+    def _later(self, seconds: float, message: _Inward) -> asyncio.TimerHandle:
         """Post `message` in `seconds`, unless the session has ended by then."""
-        self._timers = [timer for timer in self._timers if timer.when() > asyncio.get_running_loop().time()]
-        self._timers.append(asyncio.get_running_loop().call_later(seconds, self._post, message))
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(seconds, self._post, message)
+        # uvloop's handle of a timer without delay does not know when it is due
+        self._timers = [(at, other) for at, other in self._timers if at > loop.time()]
+        self._timers.append((loop.time() + seconds, timer))
+        return timer
 
     def _finish(self, reason: str) -> None:
-        for reply in [*self._side.values(), *([self._reply] if self._reply else [])]:
-            reply.close("cancelled", "client_cancelled")
+        unfinished = [reply for reply in (*self._side.values(), self._reply) if reply is not None and not reply.closed]
+        for reply in unfinished:
+            self._cut(reply, *(("failed", None) if reason == "failed" else ("cancelled", "client_cancelled")))
         if self._turn is not None:
-            self._close_turn(self._turn, "session_closed" if self._turn.reply is None else None)
+            cut_short = self._turn.reply in unfinished and reason != "failed"
+            self._close_turn(self._turn, "session_closed" if cut_short else None)
+        if self._asked is not None:
+            self._write_turn(self._asked, "session_closed")
+        if reason == "failed":
+            self._outbox.put(ErrorOccurred(self._fault, "server_error", kind="server_error"))
         self._outbox.put(SessionEnded(reason))
 
     # --- the loop ------------------------------------------------------------------------------------
@@ -268,18 +309,35 @@ class LiveSession:
                     self._close_turn(turn)
                 case _TimeUp(reason):
                     self._on_time_up(reason)
+                case _HoldOver():
+                    self._release()
+                case _RoomAgain():
+                    pass
                 case _:
                     self._on_heard(message)
-            while self._deferred and self._deferred[0].commits <= self._commits_done:
-                await self._outbox.room()
-                self._carry_out(self._deferred.popleft().command)
+            self._carry_out_deferred()
+
+    def _carry_out_deferred(self) -> None:
+        """Commands whose commits are done, for as long as there is room for their answers."""
+        while self._deferred and self._deferred[0].commits <= self._commits_done and self._ending is None:
+            if not self._outbox.has_room:
+                if self._waiting_for_room is None or self._waiting_for_room.done():
+                    self._waiting_for_room = self._group.create_task(self._tell_of_room(), name="room")
+                return
+            self._carry_out(self._deferred.popleft().command)
+
+    async def _tell_of_room(self) -> None:
+        await self._outbox.room()
+        self._post(_RoomAgain())
 
     def _carry_out(self, command: Command) -> None:
-        event_id = getattr(command, "event_id", None)
         try:
             self._do(command)
         except ClientError as error:
-            self._outbox.put(ErrorOccurred(str(error), error.code, error.param, event_id))
+            self._refuse(error, getattr(command, "event_id", None))
+
+    def _refuse(self, error: ClientError, event_id: str | None) -> None:
+        self._outbox.put(ErrorOccurred(str(error), error.code, error.param, event_id))
 
     def _do(self, command: Command) -> None:
         match command:
@@ -320,17 +378,16 @@ class LiveSession:
                 self._on_user_committed(heard)
             case CommitRefused(error, event_id, asked):
                 self._commits_done += asked
-                self._outbox.put(ErrorOccurred(str(error), error.code, error.param, event_id))
+                self._refuse(error, event_id)
             case BufferCleared():
                 self._commits_done += 1
+                self._speaking = None
                 self._release()
                 self._outbox.put(AudioCleared())
             case Partial(item_id, text):
                 self._outbox.put(TranscriptPartial(item_id, text))
-            case Transcribed(utterance, transcript):
-                self._on_transcript(utterance.item_id, transcript)
-            case NotTranscribed(utterance, error):
-                self._on_transcript(utterance.item_id, error)
+            case Transcribed() | NotTranscribed():
+                self._on_transcript(heard)
 
     # --- configuration and items ---------------------------------------------------------------------
 
@@ -341,6 +398,10 @@ class LiveSession:
         self._outbox.put(Configured(config))
 
     def _create_item(self, command: CreateItem) -> None:
+        if command.item.id == self._speaking:
+            raise ClientError(
+                "This id belongs to what the user is saying.", code="item_create_duplicate_item_id", param="item.id"
+            )
         previous = self._conversation.add(command.item, command.previous_id)
         self._outbox.put(ItemAdded(command.item, previous))
         self._outbox.put(ItemDone(command.item, previous))
@@ -355,124 +416,121 @@ class LiveSession:
 
     def _hold(self) -> None:
         """Step one of a barge-in: release nothing more until it is known whether this is speech."""
-        reply, turn = self._reply, self._turn
-        if reply is None or not reply.playing or not self._config.turn_detection.interrupt_response:
+        reply = self._reply
+        if reply is None or reply.over or not self._config.turn_detection.interrupt_response:
             return
         reply.pacer.hold()
-        if turn is not None:
-            turn.marks.move("bi_detected")
+        reply.marks.move("bi_detected")
+        if self._hold_timer is not None:
+            self._hold_timer.cancel()
+        self._hold_timer = self._later(HOLD_S, _HoldOver())
         self._outbox.put(ReplyHeld(reply.id, True))
 
     def _release(self) -> None:
         reply = self._reply
-        if reply is not None and reply.pacer.held:
+        if reply is not None and reply.pacer.held and not reply.over:
             reply.pacer.resume()
+            reply.marks.at.pop("bi_detected", None)
+            counters.count(names.INTERRUPTIONS, outcome="false")
             self._outbox.put(ReplyHeld(reply.id, False))
 
     def _on_user_started(self, started: UserStarted) -> None:
         utterance = started.utterance
+        self._speaking = utterance.item_id
         self._outbox.put(SpeechStarted(utterance.item_id, started.start_ms))
-        reply = self._reply
-        if self._config.turn_detection.interrupt_response:
-            self._due = None
-            if reply is not None and (not reply.closed or reply.playing):
-                self._interrupt(reply, utterance.marks.at["user_speech_start"])
-        else:
+        if not self._config.turn_detection.interrupt_response:
             self._release()
-        self._new_turn(utterance.marks, item_id=utterance.item_id)
+            return
+        if self._reply is not None and not self._reply.over:
+            self._interrupt(self._reply, utterance.marks.at["user_speech_start"])
+        due, self._due = self._due, None
+        if due is not None and due.item_id is None:
+            self._cancel_due(due, "turn_detected")
 
     def _interrupt(self, reply: Reply, onset: float) -> None:
         """Step two: everything unheard is gone, and history ends where the listener was."""
-        turn = self._turn if self._turn is not None and self._turn.reply is reply else None
-        if turn is not None:
-            turn.marks.move("bi_speech_start", onset)
-            turn.marks.stamp("bi_detected")
-            turn.marks.stamp("bi_decided")
+        reply.marks.move("bi_speech_start", onset)
+        reply.marks.stamp("bi_detected")
+        reply.marks.stamp("bi_decided")
         counters.count(names.INTERRUPTIONS, outcome="true")
-        self._cut(reply, "turn_detected")
-        if turn is not None:
-            turn.marks.stamp("bi_flushed")
-            self._close_turn(turn)
+        self._cut(reply, "cancelled", "turn_detected")
+        reply.marks.stamp("bi_flushed")
+        if self._turn is not None:
+            self._close_turn(self._turn)
 
-    def _cut(self, reply: Reply, reason: str) -> None:
+    def _cut(self, reply: Reply, status: Status, reason: str | None) -> None:
         """Stop a reply for good and cut its item to what was heard by our estimate."""
         task = self._tasks.pop(reply.id, None)
         if task is not None:
             task.cancel()
         unsent_ms = self._outbox.discard_audio(reply.id)
         heard_ms = min(reply.pacer.heard_ms(), reply.ledger.audio_ms - unsent_ms)
-        if reply.ledger.heard_ms is None and reply.message is not None:
+        spoken = reply.message is not None and reply.plan.modality == "audio"
+        if spoken and reply.ledger.heard_ms is None:
             reply.ledger.heard_ms = max(0.0, heard_ms)
-        was_open = not reply.closed
-        reply.close("cancelled", reason)
-        if reply.message is None or not reply.plan.options.in_conversation:
-            return
-        if not was_open and reply.message.id in self._conversation:
+        reply.close(status, reason)
+        if spoken and reply.message is not None and reply.message.id in self._conversation:
             self._conversation.truncate(reply.message.id, int(reply.ledger.heard_ms or 0))
         self._record_reply(reply)
 
     def _on_user_committed(self, committed: UserCommitted) -> None:
         utterance = committed.utterance
         self._commits_done += committed.stopped_ms is None
-        turn = self._spoken_turn(committed)
-        turn.user_end_sample = committed.user_end_sample
-        previous = self._conversation.last_id
+        self._speaking = None
+        self._asked = self._new_turn(utterance.marks, item_id=utterance.item_id, user_end_sample=utterance.client_end)
         item = MessageItem(utterance.item_id, "user", (Content("audio"),))
         if committed.stopped_ms is not None:
             self._outbox.put(SpeechStopped(item.id, committed.stopped_ms))
+        previous = self._conversation.add(item)
         self._outbox.put(AudioCommitted(item.id, previous))
-        self._conversation.add(item)
         self._conversation.keep_audio(item.id, utterance.audio())
         self._outbox.put(ItemAdded(item, previous))
         self._outbox.put(ItemDone(item, previous))
         self._awaited.add(item.id)
-        if committed.stopped_ms is not None and self._config.turn_detection.create_response:
-            self._due = CreateResponse()
+        answers = self._config.turn_detection.create_response and not self._config.transcription_only
+        if committed.stopped_ms is not None and answers and (self._due is None or self._due.item_id is not None):
+            self._due = _Due(CreateResponse(), item.id)
         self._release()
         heard = self._transcripts.pop(item.id, None)
         if heard is not None:
-            self._on_transcript(item.id, heard)
+            self._on_transcript(heard)
 
-    def _spoken_turn(self, committed: UserCommitted) -> Turn:
-        if self._turn is None or self._turn.item_id != committed.utterance.item_id:
-            return self._new_turn(committed.utterance.marks, item_id=committed.utterance.item_id)
-        return self._turn
-
-    def _on_transcript(self, item_id: str, heard: Transcript | ProviderError) -> None:
+    def _on_transcript(self, heard: Transcribed | NotTranscribed) -> None:
         """The words are in. Before the turn is committed they only wait."""
+        item_id = heard.utterance.item_id
         if item_id not in self._awaited:
             self._transcripts[item_id] = heard
             if len(self._transcripts) > 4:
                 self._transcripts.pop(next(iter(self._transcripts)))
             return
         self._awaited.discard(item_id)
-        if isinstance(heard, ProviderError):
-            self._on_not_heard(item_id, heard)
-        else:
-            self._on_words(item_id, heard)
+        match heard:
+            case Transcribed(utterance, transcript):
+                self._on_words(utterance, transcript)
+            case NotTranscribed(_, error):
+                self._on_not_heard(item_id, error)
         self._answer_if_due()
 
-    def _on_words(self, item_id: str, heard: Transcript) -> None:
-        text = heard.text.strip()
+    def _on_words(self, utterance: Utterance, heard: Transcript) -> None:
+        text, item_id = heard.text.strip(), utterance.item_id
         item = MessageItem(item_id, "user", (Content("audio", transcript=text),))
         self._conversation.update(item)
-        audio = self._conversation.audio_of(item_id)
         if self._config.transcription:
-            self._outbox.put(TranscriptCompleted(item_id, text, audio.ms / 1000 if audio else 0.0))
+            self._outbox.put(TranscriptCompleted(item_id, text, utterance.ms / 1000))
         if text:
-            self._record(item, audio_ms=round(audio.ms) if audio else None)
+            self._record(item, audio_ms=round(utterance.ms))
             return
         counters.count(names.TRANSCRIPTS_REJECTED, reason=heard.rejected or "empty")
-        self._due = None
-        if self._turn is not None and self._turn.item_id == item_id:
-            self._turn = None  # nobody spoke: there was no turn
+        if self._due is not None and self._due.item_id == item_id:
+            self._due = None
+        if self._asked is not None and self._asked.item_id == item_id:
+            self._asked = None  # nobody spoke: there was no turn
 
     def _on_not_heard(self, item_id: str, error: ProviderError) -> None:
         if self._config.transcription:
             self._outbox.put(TranscriptFailed(item_id, str(error)))
-        if self._due is not None:
-            due, self._due = self._due, None
-            self._start_reply(due, failure=error)
+        if self._due is not None and self._due.item_id in (None, item_id):
+            self._due = replace(self._due, failure=error)
 
     # --- replies -------------------------------------------------------------------------------------
 
@@ -489,7 +547,7 @@ class LiveSession:
                 "creating a new one.",
                 code="conversation_already_has_active_response",
             )
-        self._due = command
+        self._due = _Due(command)
         self._answer_if_due()
 
     def _answer_if_due(self) -> None:
@@ -497,14 +555,31 @@ class LiveSession:
         if self._due is None or self._awaited or (self._reply is not None and not self._reply.closed):
             return
         due, self._due = self._due, None
-        self._start_reply(due)
+        try:
+            self._start_reply(due)
+        except ClientError as error:
+            self._refuse(error, due.command.event_id)
 
-    def _start_reply(self, command: CreateResponse, failure: ProviderError | None = None) -> None:
-        turn = self._turn_to_answer()
-        turn.marks.stamp("turn_committed")
-        reply = self._make_reply(command.options, turn.marks, failure=failure, turn=turn)
-        turn.reply = self._reply = reply
+    def _start_reply(self, due: _Due) -> None:
+        """Answer the user's spoken turn if it is still without an answer, else begin a new one."""
+        asked = self._asked or self._new_turn(TurnMarks(self._clock))
+        reply = self._make_reply(due.command.options, asked.marks, failure=due.failure, turn=asked)
+        if self._turn is not None:
+            self._close_turn(self._turn)
+        asked.marks.stamp("turn_committed")
+        asked.reply = self._reply = reply
+        self._turn, self._asked = asked, None
         self._run(reply)
+
+    def _cancel_due(self, due: _Due, reason: str) -> None:
+        """A response that never began; the client hears of it as of any other."""
+        try:
+            reply = self._make_reply(due.command.options, TurnMarks(self._clock))
+        except ClientError as error:
+            self._refuse(error, due.command.event_id)
+            return
+        reply.start()
+        reply.close("cancelled", reason)
 
     def _start_side(self, command: CreateResponse) -> None:
         if len(self._side) >= self._bounds.side_responses:
@@ -603,39 +678,32 @@ class LiveSession:
         reply = self._side.get(command.response_id or "") or self._reply
         if reply is None or reply.closed or command.response_id not in (None, reply.id):
             if self._due is not None and command.response_id is None:
-                self._due = None
+                due, self._due = self._due, None
+                self._cancel_due(due, "client_cancelled")
                 return
             raise ClientError(
                 "Cancellation failed: no active response found", code="response_cancel_not_active", param="response_id"
             )
         self._side.pop(reply.id, None)
-        self._cut(reply, "client_cancelled")
+        self._cut(reply, "cancelled", "client_cancelled")
         if self._turn is not None and self._turn.reply is reply:
             self._close_turn(self._turn)
 
     # --- turns ---------------------------------------------------------------------------------------
 
-    def _new_turn(self, marks: TurnMarks, *, item_id: str | None = None) -> Turn:
-        if self._turn is not None:
-            self._close_turn(self._turn)
+    def _new_turn(self, marks: TurnMarks, *, item_id: str | None = None, user_end_sample: int | None = None) -> Turn:
         marks.stamp("turn_open")
         spoke = item_id is not None
         asked = any(isinstance(item, MessageItem) and item.role == "user" for item in self._conversation)
-        self._turn = Turn(
-            index=self._turns,
+        self._turns += 1
+        return Turn(
+            index=self._turns - 1,
             marks=marks,
             kind="plain" if spoke else "text" if asked else "agent_initiated",
             initiator="user" if spoke or asked else "agent",
             item_id=item_id,
+            user_end_sample=user_end_sample,
         )
-        self._turns += 1
-        return self._turn
-
-    def _turn_to_answer(self) -> Turn:
-        """The user's spoken turn if it is still without an answer, else a new one."""
-        if self._turn is not None and self._turn.reply is None:
-            return self._turn
-        return self._new_turn(TurnMarks(self._clock))
 
     def _expect_turn_end(self, turn: Turn, left_s: float) -> None:
         """Close the turn when it has been heard: at the client's report, or when it should have ended."""
@@ -643,17 +711,23 @@ class LiveSession:
         self._later(left_s + grace_s, _TurnOver(turn))
 
     def _close_turn(self, turn: Turn, end_reason: EndReason | None = None) -> None:
-        if turn is not self._turn:
-            return
-        self._turn = None
+        """Close the turn that is being answered, unless that is done already."""
+        if turn is self._turn:
+            self._turn = None
+            self._write_turn(turn, end_reason or turn.end_reason())
+
+    def _write_turn(self, turn: Turn, end_reason: EndReason) -> None:
         reply = turn.reply
-        if reply is None and end_reason is None:
-            return  # the user went on, or said nothing: the next turn tells it
+        if reply is not None and reply.error is not None:
+            turn.marks.fact(names.ERROR_TYPE_FACT, type(reply.error).__name__)
         if reply is not None:
             turn.marks.fact("output_tokens", reply.usage.output_tokens)
             turn.marks.fact("input_tokens", reply.usage.input_tokens)
             turn.marks.fact("audio_ms", round(reply.ledger.audio_ms))
-            turn.marks.fact("underrun_ms", round(reply.pacer.underrun_ms, 1))
+            if reply.pacer.released_ms:
+                turn.marks.fact("played_ms", round(reply.played_ms))
+                turn.marks.fact("underrun_ms", round(reply.pacer.underrun_ms, 1))
+                turn.marks.fact("delta_lateness_ms", round(reply.pacer.lateness_ms, 1))
         trace = close_turn(
             turn.marks,
             anchor=self._anchor,
@@ -664,7 +738,8 @@ class LiveSession:
             transport=self._identity.transport,
             kind="tool" if turn.kind == "plain" and "tool[0].start" in turn.marks.at else turn.kind,
             initiator=turn.initiator,
-            end_reason=end_reason or turn.end_reason(),
+            end_reason=end_reason,
+            trace_key=self._identity.trace_key,
         )
         self._journal.write(TurnRecorded(trace))
         self._outbox.put(TurnClosed(trace.to_dict()))
@@ -703,30 +778,39 @@ class LiveSession:
         message = reply.message
         if message is None or message.id not in self._conversation:
             return
+        turn = self._turn if self._turn is not None and self._turn.reply is reply else None
         heard = reply.ledger.heard_ms
         self._record(
             message,
             heard_ms=None if heard is None else round(heard),
             audio_ms=round(reply.ledger.audio_ms),
             heard_chars=None if heard is None else len(reply.ledger.heard_text),
+            turn=turn,
         )
 
     def _record(
-        self, item: Item, *, heard_ms: int | None = None, audio_ms: int | None = None, heard_chars: int | None = None
+        self,
+        item: Item,
+        *,
+        heard_ms: int | None = None,
+        audio_ms: int | None = None,
+        heard_chars: int | None = None,
+        turn: Turn | None = None,
     ) -> None:
         kind, role, text = _described(item)
         if item.id not in self._recorded:
-            self._recorded[item.id] = self._records
+            turn = turn or self._asked or self._turn
+            self._recorded[item.id] = self._records, turn.index if turn else max(0, self._turns - 1)
             self._records += 1
             if len(self._recorded) > 2 * self._bounds.conversation_items:
                 del self._recorded[next(iter(self._recorded))]
-        index = self._recorded[item.id]
+        index, turn_index = self._recorded[item.id]
         self._journal.write(
             ItemRecorded(
                 session_id=self._identity.session_id,
                 index=index,
                 item_id=item.id,
-                turn_index=self._turn.index if self._turn else max(0, self._turns - 1),
+                turn_index=turn_index,
                 kind=kind,
                 role=role,
                 text=text,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from typing import Self
 
 from sessions.pipeline.messages import AudioOut, Event, SessionEnded
+from telemetry import counters, names
 
 
 class Outbox:
-    """One ordered stream. Audio waits for room, and so do answers to commands; other events never do.
+    """One ordered stream. Audio, streamed text and answers to commands wait for room; other events never do.
 
     A client that lets more than `events` pile up is a slow client: `overflowed` is set, everything is
     dropped and the stream ends. Audio of a response can be discarded, and is the only thing that ever is.
@@ -37,6 +38,7 @@ class Outbox:
             return
         if len(self._events) >= self._limit:
             self.overflowed = True
+            counters.count(names.SLOW_CLIENTS)
             self._events.clear()
             event = SessionEnded("slow_client")
         self._events.append(event)
@@ -50,12 +52,18 @@ class Outbox:
         """Nobody reads any more: drop everything, take nothing, let nobody wait."""
         self.closed = True
         self._events.clear()
+        self._ready.set()
         self._room.set()
         self._drained.set()
 
+    @property
+    def has_room(self) -> bool:
+        """No more than half is used."""
+        return len(self._events) <= self._limit // 2 or self.closed
+
     async def room(self) -> None:
-        """Wait until no more than half is used: before answering what a client may ask without end."""
-        while len(self._events) > self._limit // 2 and not self.closed:
+        """Wait for it: before text without end, or answering what a client may ask without end."""
+        while not self.has_room:
             self._drained.clear()
             await self._drained.wait()
 
@@ -80,17 +88,19 @@ class Outbox:
         if self._audio < self._audio_limit:
             self._room.set()
 
-    async def __aiter__(self) -> AsyncGenerator[Event, None]:
-        while True:
-            while not self._events:
-                self._ready.clear()
-                await self._ready.wait()
-            event = self._events.popleft()
-            if isinstance(event, AudioOut):
-                self._audio -= 1
-                self._room.set()
-            if len(self._events) <= self._limit // 2:
-                self._drained.set()
-            yield event
-            if isinstance(event, SessionEnded):
-                return
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._events:
+            if self.closed:
+                raise StopAsyncIteration
+            self._ready.clear()
+            await self._ready.wait()
+        event = self._events.popleft()
+        if isinstance(event, AudioOut):
+            self._audio -= 1
+            self._room.set()
+        if self.has_room:
+            self._drained.set()
+        return event

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from agents.interfaces import Speech
 
@@ -16,12 +17,15 @@ class Pacer:
 
     `play_end` is the moment at which all that was released will have been played, if the client plays
     from the first delta on. What is unplayed at any moment follows from it, and so does what was heard.
+    Audio is due when its time in the schedule has come and it is there; `lateness_ms` is the latest that
+    any left after that. Gaps because it was not there in time are `underrun_ms`.
     """
 
     def __init__(self, lead_ms: float, clock: Callable[[], float]) -> None:
         self.lead_ms = lead_ms
         self.released_ms = 0.0
         self.underrun_ms = 0.0
+        self.lateness_ms = 0.0
         self.play_end: float | None = None
         self._clock = clock
         self._open = asyncio.Event()
@@ -49,13 +53,18 @@ class Pacer:
 
     async def release(self, ms: float) -> None:
         """Wait until `ms` of audio may go, and count them as gone."""
+        due = self._clock()
         while True:
-            await self._open.wait()
+            if self.held:
+                await self._open.wait()
+                due = self._clock()
             ahead_ms = 0.0 if self.play_end is None else (self.play_end - self._clock()) * 1000 - self.lead_ms
             if ahead_ms <= CLOCK_GRAIN_MS:
                 break
+            due = self._clock() + ahead_ms / 1000
             await asyncio.sleep(ahead_ms / 1000)
         now = self._clock()
+        self.lateness_ms = max(self.lateness_ms, (now - due) * 1000)
         if self.play_end is None:
             self.play_end = now
         elif now > self.play_end:
@@ -65,12 +74,13 @@ class Pacer:
         self.released_ms += ms
 
 
-async def recut(speech: AsyncIterator[Speech], *, first_ms: float, ms: float) -> AsyncGenerator[Speech, None]:
+async def recut(speech: AsyncGenerator[Speech, None], *, first_ms: float, ms: float) -> AsyncGenerator[Speech, None]:
     """The same speech in pieces of at most `ms`, the very first at most `first_ms`. Nothing is held back."""
     limit = first_ms
-    async for piece in speech:
-        rest = piece.audio
-        while rest.samples:
-            step = max(1, round(limit * rest.rate / 1000))
-            yield Speech(rest.slice(0, step), piece.segment_id, piece.text_offset if rest is piece.audio else None)
-            rest, limit = rest.slice(step), ms
+    async with aclosing(speech):
+        async for piece in speech:
+            rest = piece.audio
+            while rest.samples:
+                step = max(1, round(limit * rest.rate / 1000))
+                yield Speech(rest.slice(0, step), piece.segment_id, piece.text_offset if rest is piece.audio else None)
+                rest, limit = rest.slice(step), ms

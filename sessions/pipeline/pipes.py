@@ -35,9 +35,14 @@ class Pipe(Generic[T]):
         """No more items; whoever reads sees the end after those already in."""
         await self._queue.put(_END)
 
-    async def __aiter__(self) -> AsyncGenerator[T, None]:
-        while not isinstance(item := await self._queue.get(), _End):
-            yield item
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        if isinstance(item := await self._queue.get(), _End):
+            self._queue.put_nowait(item)  # there is room: it was just taken out
+            raise StopAsyncIteration
+        return item
 
 
 async def pump(stage: AsyncGenerator[T, None], pipe: Pipe[T]) -> None:
@@ -74,4 +79,4 @@ class Pipeline:
         """Start `stage` and return what comes out of it, at most `size` items ahead of its reader."""
         pipe: Pipe[T] = Pipe(name, size)
         self._tasks.append(self._group.create_task(pump(stage, pipe), name=name))
-        return aiter(pipe)
+        return pipe

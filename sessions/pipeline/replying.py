@@ -52,6 +52,8 @@ from sessions.pipeline.text import sentences
 from telemetry.trace import TurnMarks
 
 Status = Literal["completed", "cancelled", "incomplete", "failed"]
+BUG = "Something went wrong on the server."
+"""All that a client is told of what is our own fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,16 @@ class Reply:
         """Whether, by our estimate, the listener hears it now or will in a moment."""
         return (not self.closed and self.pacer.released_ms > 0) or self.pacer.unplayed_ms() > 0
 
+    @property
+    def over(self) -> bool:
+        """Nothing more comes of it, and the listener has heard the last of it."""
+        return self.closed and self.pacer.unplayed_ms() <= 0
+
+    @property
+    def played_ms(self) -> float:
+        """Audio that the listener heard: as the ledger knows it, else by our estimate."""
+        return self.pacer.heard_ms() if self.ledger.heard_ms is None else self.ledger.heard_ms
+
     def start(self) -> None:
         """Announce the response."""
         plan = self.plan
@@ -136,7 +148,7 @@ class Reply:
                 async with asyncio.timeout(self._bounds.reply_s):
                     await self._speak(self._thoughts())
             except* ProviderError as group:
-                self.error = _first(group)
+                self.error = first_of(group)
             except* TimeoutError:
                 self.error = ProviderTimeout("The reply took too long.", provider="reply")
         self.thinking = False
@@ -149,7 +161,7 @@ class Reply:
             return
         del self._segments[self._begun :]  # thought of, but never to be heard
         try:
-            await self._speak(_recite(f" {text}" if self._segments else text))
+            await self._speak(_recite(f" {text}" if self._segments or self._written else text))
         except* ProviderError:
             pass  # the voice itself is what failed: the failed response says why
 
@@ -157,6 +169,7 @@ class Reply:
         if self.plan.modality == "text":
             async with aclosing(words):
                 async for word in words:
+                    await self._outbox.room()
                     self._write(word)
             return
         latency, bounds = self._agent.spec.latency, self._bounds
@@ -169,12 +182,17 @@ class Reply:
             while (piece := await self._next(speech)) is not None:
                 await self.pacer.release(piece.audio.ms)
                 await self._say(piece)
-        self._begin_segments(len(self._segments))
+        while self._begun < len(self._segments):
+            await self._outbox.room()
+            self._begin_segments(self._begun + 1)
 
     async def _next(self, speech: AsyncIterator[Speech]) -> Speech | None:
         """The next piece. The watchdog of last resort: providers have shorter ones of their own."""
-        async with asyncio.timeout(self._bounds.reply_stall_s):
-            return await anext(speech, None)
+        try:
+            async with asyncio.timeout(self._bounds.reply_stall_s):
+                return await anext(speech, None)
+        except TimeoutError:
+            raise ProviderTimeout("The reply stopped moving.", provider="reply") from None
 
     # --- thinking ---
 
@@ -201,10 +219,11 @@ class Reply:
 
     async def _lines(self, words: AsyncIterator[str]) -> AsyncGenerator[Segment, None]:
         offset = len(self._segments)
-        async for segment in sentences(words, self._agent.spec.latency.first_chunk):
-            self._segments.append(segment.text)
-            self.marks.stamp(f"seg[{offset + segment.id}].text_ready")
-            yield Segment(offset + segment.id, segment.text)
+        async with aclosing(sentences(words, self._agent.spec.latency.first_chunk)) as segments:
+            async for segment in segments:
+                self._segments.append(segment.text)
+                self.marks.stamp(f"seg[{offset + segment.id}].text_ready")
+                yield Segment(offset + segment.id, segment.text)
 
     def _call(self, call: ToolCall) -> None:
         index = self._next_index()
@@ -252,9 +271,6 @@ class Reply:
         self._begin_segments(piece.segment_id + 1)
         message = self._open_message()
         first = self.ledger.audio_ms == 0
-        self.ledger.add(piece.audio.ms)
-        if self.ledger.audio_ms <= self._bounds.item_audio_ms:
-            self._audio.append(piece.audio)
         plan = self.plan
         await self._outbox.put_audio(
             AudioOut(
@@ -266,6 +282,9 @@ class Reply:
                 plan.user_end_sample if first else None,
             )
         )
+        self.ledger.add(piece.audio.ms)
+        if self.ledger.audio_ms <= self._bounds.item_audio_ms:
+            self._audio.append(piece.audio)
         self.marks.stamp("first_audio_sent")
         self.marks.move("last_audio_sent")
 
@@ -297,7 +316,7 @@ class Reply:
                 plan.voice.voice,
                 plan.max_output_tokens,
                 reason,
-                str(self.error) if status == "failed" and self.error else None,
+                str(self.error or BUG) if status == "failed" else None,
             )
         )
 
@@ -345,6 +364,6 @@ async def _recite(text: str) -> AsyncGenerator[str, None]:
     yield text
 
 
-def _first(group: BaseExceptionGroup[ProviderError]) -> ProviderError:
+def first_of(group: BaseExceptionGroup[ProviderError]) -> ProviderError:
     error = group.exceptions[0]
-    return error if isinstance(error, ProviderError) else _first(error)
+    return error if isinstance(error, ProviderError) else first_of(error)

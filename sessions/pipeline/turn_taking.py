@@ -18,6 +18,8 @@ PAUSE_MS = 192
 """After six windows of silence the words so far are worth transcribing."""
 FALSE_START_MS = 64
 """Silence after which a start that was not yet decided is forgotten."""
+HALF_WINDOW_MS = 16
+"""A turn ends at the window nearest to its silence wait; the end of speech is known no better than that."""
 JUDGED_DONE = 0.5
 """End-of-turn probability above which the turn is over at once."""
 PATIENCE_MS = {"low": 2400, "medium": 1200, "auto": 1200, "high": 700}
@@ -77,21 +79,21 @@ class TurnTaker:
     """Turns speech probabilities into turns. One user, one stream.
 
     `agent_speaking` is set by whoever knows; it raises the bar for a start, since a false one then costs
-    an interruption.
+    an interruption. `last_speech` is the sample at which the turn under way was last heard to speak.
     """
 
     def __init__(self, detection: TurnDetection) -> None:
         self.detection = detection
         self.agent_speaking = False
+        self._at = 0
         self.reset()
 
     def reset(self) -> None:
-        """Forget a turn under way."""
+        """Forget a turn under way. The sample clock runs on."""
         self._state = _State.QUIET
-        self._at = 0
         self._onset = 0
         self._speech = 0
-        self._last_speech = 0
+        self.last_speech = 0
         self._judged: float | None = None
 
     @property
@@ -103,12 +105,16 @@ class TurnTaker:
         """Speech in the turn under way."""
         return self._speech * 1000 / RATE
 
+    def skip(self, end_sample: int) -> None:
+        """A window that is not to be judged."""
+        self._at = end_sample
+
     def feed(self, end_sample: int, probability: float) -> list[TurnSignal]:
         """What the window ending at `end_sample` (16 kHz) means."""
         window, self._at = end_sample - self._at, end_sample
         speaking = probability >= self.detection.threshold - (HYSTERESIS if self._state is not _State.QUIET else 0)
         if speaking:
-            self._last_speech = end_sample
+            self.last_speech = end_sample
             self._speech += window
         match self._state:
             case _State.QUIET if speaking:
@@ -119,7 +125,7 @@ class TurnTaker:
                 return self._decide_start(speaking)
             case _State.SPEAKING if not speaking and self._silence_ms() >= min(PAUSE_MS, self.wait_ms()):
                 self._state = _State.PAUSED
-                return [Paused(self._last_speech), *self._decide_end()]
+                return [Paused(self.last_speech), *self._decide_end()]
             case _State.PAUSED if speaking:
                 self._state, self._judged = _State.SPEAKING, None
                 return [Resumed()]
@@ -143,7 +149,7 @@ class TurnTaker:
         return PATIENCE_MS[self.detection.eagerness]
 
     def _silence_ms(self) -> float:
-        return (self._at - self._last_speech) * 1000 / RATE
+        return (self._at - self.last_speech) * 1000 / RATE
 
     def _decide_start(self, speaking: bool) -> list[TurnSignal]:
         needed = INTERRUPT_MS if self.agent_speaking else START_MS
@@ -156,7 +162,7 @@ class TurnTaker:
         return []
 
     def _decide_end(self) -> list[TurnSignal]:
-        if self._silence_ms() < self.wait_ms():
+        if self._silence_ms() + HALF_WINDOW_MS < self.wait_ms():
             return []
         self._state = _State.QUIET
-        return [Ended(self._last_speech, self.speech_ms)]
+        return [Ended(self.last_speech, self.speech_ms)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 
 from agents.audio import Audio, join
 from telemetry.trace import TurnMarks
@@ -16,7 +18,8 @@ class Utterance:
     """Pieces of 16 kHz audio under the id that the user's item will have.
 
     `version` grows when the speaker resumes after a pause, so that a transcript of less than the whole
-    can be told from the final one.
+    can be told from the final one. `speech_end` is its last speech so far, and `client_end` the same
+    moment in the client's own stream, if that is known.
     """
 
     def __init__(self, item_id: str, start_sample: int, marks: TurnMarks) -> None:
@@ -25,6 +28,9 @@ class Utterance:
         self.marks = marks
         self.version = 0
         self.samples = 0
+        self.speech_ms = 0.0
+        self.speech_end: int | None = None
+        self.client_end: int | None = None
         self._pieces: list[Audio] = []
         self._more = asyncio.Event()
         self._complete = False
@@ -93,21 +99,49 @@ class Tail:
         return kept.slice(max(0, kept.samples - max(0, self.end_sample - sample)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """Audio up to `end` (16 kHz) came in at `at`, what lay before it at `since`; `client_end` counts at `rate`."""
+
+    end: int
+    since: float
+    at: float
+    client_end: int | None
+    rate: int
+
+
 class Arrivals:
-    """When each sample came in, so that marks can be put where the sound was, not where it was noticed."""
+    """When each sample came in, and which it was to the client, so that marks are put where the sound was."""
 
     def __init__(self, entries: int = 512) -> None:
-        self._entries: deque[tuple[int, float]] = deque(maxlen=entries)
+        self._entries: deque[_Arrival] = deque(maxlen=entries)
 
-    def note(self, end_sample: int, at: float) -> None:
-        """Audio up to `end_sample` arrived at `at` seconds."""
-        self._entries.append((end_sample, at))
+    def note(self, end_sample: int, at: float, *, rate: int = RATE, client_end: int | None = None) -> None:
+        """Audio up to `end_sample` arrived at `at` seconds; it ended at the client's own sample `client_end`."""
+        since = self._entries[-1].at if self._entries else -math.inf
+        self._entries.append(_Arrival(end_sample, since, max(at, since), client_end, rate))
 
     def time_of(self, sample: int) -> float:
-        """Seconds at which `sample` was spoken, as the server saw it: its chunk's arrival, less what follows it."""
-        best_end, best_at = self._entries[0] if self._entries else (sample, 0.0)
-        for end, at in reversed(self._entries):
-            if end < sample:
+        """Seconds at which `sample` was spoken, as the server saw it: its chunk's arrival, less what follows it.
+
+        Later samples never have earlier times, not even when audio comes faster than it can be spoken.
+        """
+        arrival = self._of(sample)
+        if arrival is None:
+            return 0.0
+        return max(arrival.since, arrival.at - max(0, arrival.end - sample) / RATE)
+
+    def client_sample(self, sample: int, window: int) -> int | None:
+        """`sample`, the end of a window, as the client counts from the window's start on; None if it did not say."""
+        arrival = self._of(sample - window)
+        if arrival is None or arrival.client_end is None:
+            return None
+        return arrival.client_end - (arrival.end - sample) * arrival.rate // RATE
+
+    def _of(self, sample: int) -> _Arrival | None:
+        found = None
+        for arrival in reversed(self._entries):
+            if found is not None and arrival.end < sample:
                 break
-            best_end, best_at = end, at
-        return best_at - max(0, best_end - sample) / RATE
+            found = arrival
+        return found

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.browser.chromium import Chromium, spoken
 from tests.fakes.realtime_server import Script, babble, realtime_server
 from tests.processes import Server
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+    "device_scale_factor": 2,
+}
 SCRIPT = Script(
     greeting=("Hello, I am the guide. Ask me about voice agents.", babble(1)),
     answers=[("An interruption cancels one task: everything said in a reply lives in it.", babble(3, seed=2))],

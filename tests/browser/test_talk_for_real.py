@@ -35,14 +35,14 @@ def test_an_answer_is_heard_and_measured_at_the_ear(
 ) -> None:
     """Greeting, question, answer; then a second question over the answer. The page's own content policy holds."""
     plan = [silence(10), say(voice, "How does Repartee handle interruptions?"), silence(3.5)]
-    plan += [say(voice, "Stop, please. What can you do?"), silence(60)]
+    plan += [say(voice, "Stop please, what can you do?"), silence(60)]
     with chromium.open(live_server_process.url, microphone=join(plan, MIC_RATE)) as talk:
         talk.start()
         talk.until("document.querySelector('#captions .interrupted')", within_s=40)
         talk.until("document.querySelectorAll('#captions .agent .ms').length === 2")
         talk.until("document.querySelector('#latency svg .bar')")
         talk.shot("real")
-        first, second = talk.wire("input_audio_buffer.speech_started")
+        first, second = talk.wire("input_audio_buffer.speech_started")[:2]  # a pause may make a third
         assert [rms for at, rms in talk.heard() if second - 1_500 < at < second - 300 and rms > AUDIBLE]
         assert [at - second for at, rms in talk.heard() if second + 60 < at < second + 1_000 and rms > AUDIBLE] == []
         assert "interrupt" in talk.words("user")[0].lower()

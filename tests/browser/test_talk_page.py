@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import Page
 
 from sessions.talk_audio import RATE
 from tests.browser.chromium import Chromium, TalkPage, spoken
@@ -60,7 +61,8 @@ def test_every_frame_of_the_microphone_is_numbered(chromium: Chromium, live_serv
 
 
 def test_speaking_over_the_answer_stops_it_at_once(chromium: Chromium, live_server_process: Server) -> None:
-    long_answer = ("First this, and then that, and so on for a good while.", babble(8, seed=2))
+    words = "First this, and then that, " * 4 + "and so on for a good while."
+    long_answer = (words, babble(8, seed=2))
     script = Script(greeting=("Hi.", babble(0.5)), answers=[long_answer, ("Yes?", babble(1, seed=3))])
     with (
         realtime_server(script) as server,
@@ -140,6 +142,10 @@ def test_the_agent_does_not_hear_itself(chromium: Chromium, live_server_process:
         talk.until("document.querySelector('#captions .interrupted')", within_s=20)
 
 
+def blind(page: Page) -> None:
+    page.add_init_script(BLIND)
+
+
 def test_without_the_guard_the_agent_would_hear_itself(chromium: Chromium, live_server_process: Server) -> None:
     """The echo of the test above is loud enough to matter. The guard is blind without what is played."""
     with (
@@ -149,7 +155,7 @@ def test_without_the_guard_the_agent_would_hear_itself(chromium: Chromium, live_
             microphone=spoken((20, 0)),
             realtime=server.port,
             echo=True,
-            prepare=lambda page: page.add_init_script(BLIND),
+            prepare=blind,
         ) as talk,
     ):
         talk.start()

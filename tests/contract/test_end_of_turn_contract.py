@@ -9,9 +9,9 @@ import pytest
 
 from agents.audio import Audio, join
 from agents.interfaces import EndOfTurn
+from agents.packages import packaged
 from agents.providers.local import smart_turn
 from agents.providers.local.models import LocalModels
-from agents.providers.local.runtime import packaged
 from agents.providers.scripted import ScriptedEndOfTurn
 from tests.fakes import speech
 

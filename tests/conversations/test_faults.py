@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Literal
+
 import pytest
 
+from agents.audio import Audio
+from agents.build import VoiceAgent
+from agents.errors import ProviderError
+from agents.interfaces import BrainOutput, ReplyRequest, TextDelta, Toolbox
 from agents.providers.scripted import Fault, ScriptedLLM, ScriptedSTT, ScriptedTTS
 from sessions.pipeline.bounds import Bounds
-from sessions.pipeline.messages import ResponseDone, TranscriptFailed
-from tests.scenario import conversation
+from sessions.pipeline.messages import (
+    CreateResponse,
+    ErrorOccurred,
+    Event,
+    ResponseDone,
+    SessionConfig,
+    SessionEnded,
+    TranscriptFailed,
+)
+from telemetry.trace import TurnMarks
+from tests.scenario import conversation, make_agent
 from tests.virtual_time import run
+
+STALL = Bounds(reply_stall_s=5)
 
 APOLOGY = "Sorry, I have trouble answering just now."
 
@@ -63,3 +83,95 @@ def test_ears_that_fail_are_apologised_for() -> None:
             assert talk.said().startswith(APOLOGY)
 
     run(talk_once())
+
+
+def test_a_voice_that_hangs_even_for_the_apology_ends_the_response_and_not_the_session() -> None:
+    async def talk_once() -> None:
+        async with conversation(tts=ScriptedTTS(fault=Fault("stall", calls=[0, 1])), bounds=STALL) as talk:
+            await talk.speak(600)
+            failed = await talk.until_while_silent(ResponseDone)
+            assert (failed.status, failed.audio_ms) == ("failed", 0)
+            await talk.speak(600)
+            assert (await talk.until_while_silent(ResponseDone)).status == "completed"
+
+    run(talk_once())
+
+
+@pytest.mark.parametrize("kind", ["stall", "end"])
+def test_ears_that_never_answer_are_given_up_and_the_next_turn_is_heard(kind: Literal["stall", "end"]) -> None:
+    async def talk_once() -> None:
+        async with conversation(stt=ScriptedSTT(["x"], fault=Fault(kind, calls=[0])), bounds=STALL) as talk:
+            await talk.speak(600)
+            assert (await talk.until_while_silent(ResponseDone)).status == "failed"
+            assert len(talk.all(TranscriptFailed)) == 1
+            await talk.speak(600)
+            assert (await talk.until_while_silent(ResponseDone)).status == "completed"
+
+    run(talk_once())
+
+
+def test_an_apology_in_text_begins_with_a_space_of_its_own() -> None:
+    async def talk_once() -> None:
+        llm = ScriptedLLM(["One two three."], fault=Fault("fail", after=3))
+        async with conversation(llm=llm, config=SessionConfig(modality="text")) as talk:
+            talk.do(CreateResponse())
+            await talk.until(ResponseDone)
+            assert talk.said() == f"One two three. {APOLOGY}".replace("now.", "now. Please try again in a moment.")
+
+    run(talk_once())
+
+
+class BrokenBrain:
+    """A bug."""
+
+    async def reply(self, request: ReplyRequest, tools: Toolbox, marks: TurnMarks) -> AsyncGenerator[BrainOutput, None]:
+        yield TextDelta("One two three four. ")
+        await asyncio.sleep(0.5)
+        raise ZeroDivisionError
+
+
+class DeafVAD:
+    def open(self) -> DeafVAD:
+        return self
+
+    def push(self, audio: Audio) -> list[tuple[int, float]]:
+        raise ProviderError("no ears")
+
+
+def test_a_bug_ends_the_session_and_the_client_is_told() -> None:
+    async def talk_once() -> None:
+        heard: list[tuple[float, Event]] = []
+        with pytest.raises(ExceptionGroup) as caught:
+            await ask_once(make_agent(brain=BrokenBrain()), heard)
+        assert caught.group_contains(ZeroDivisionError)
+        done, error, ended = [e for _, e in heard if isinstance(e, ResponseDone | ErrorOccurred | SessionEnded)]
+        assert isinstance(done, ResponseDone)
+        assert isinstance(error, ErrorOccurred)
+        assert isinstance(ended, SessionEnded)
+        assert (done.status, error.kind, ended.reason) == ("failed", "server_error", "failed")
+        assert done.error == error.message
+
+    run(talk_once())
+
+
+def test_ears_that_break_end_the_session_with_their_error() -> None:
+    async def talk_once() -> None:
+        heard: list[tuple[float, Event]] = []
+        with pytest.raises(ExceptionGroup) as caught:
+            await ask_once(replace(make_agent(), vad=DeafVAD()), heard)
+        assert caught.group_contains(ProviderError)
+        told = [e for _, e in heard if isinstance(e, ResponseDone | ErrorOccurred | SessionEnded)]
+        assert isinstance(told[0], ResponseDone)
+        assert told[1:] == [ErrorOccurred("no ears", "server_error", kind="server_error"), SessionEnded("failed")]
+
+    run(talk_once())
+
+
+async def ask_once(agent: VoiceAgent, heard: list[tuple[float, Event]]) -> None:
+    """Ask for a response, and speak over it; `heard` is kept even if the session breaks."""
+    async with conversation(agent) as talk:
+        talk.heard = heard
+        talk.do(CreateResponse())
+        await asyncio.sleep(0.1)
+        await talk.speak(20)
+        await talk.until(SessionEnded)

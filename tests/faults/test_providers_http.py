@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -12,10 +14,12 @@ from typing import Any
 import msgspec
 import pytest
 import trustme
+from opentelemetry.sdk.resources import Resource
 
 from agents.audio import Audio
 from agents.errors import ProviderError, ProviderTimeout
 from agents.interfaces import (
+    LLM,
     CompletionOptions,
     Finish,
     LLMOutput,
@@ -28,15 +32,29 @@ from agents.interfaces import (
     Transcript,
     VoiceOptions,
 )
+from agents.providers.fallback import Breakers, Candidate, FallbackLLM
 from agents.providers.openai_compatible.client import Client, Clients
 from agents.providers.openai_compatible.llm import OpenAILLM
 from agents.providers.openai_compatible.stt import OpenAISTT
 from agents.providers.openai_compatible.tts import OpenAITTS
 from agents.providers.scripted import tone
 from agents.spec import Account, LLMSpec, STTSpec, TTSSpec
-from telemetry.trace import TurnMarks
+from project.logs import JsonFormatter
+from sessions.pipeline.messages import (
+    Content,
+    CreateItem,
+    CreateResponse,
+    MessageItem,
+    ResponseDone,
+    ResponseOptions,
+    TurnClosed,
+)
+from telemetry.otel import spans
+from telemetry.trace import TurnMarks, TurnTrace
+from tests.fakes.brain import PlainBrain
 from tests.fakes.scripted_server import ScriptedServer, scripted_server
 from tests.processes import free_port
+from tests.scenario import conversation
 
 FAST = {"stt_ms": 5, "llm_first_ms": 5, "llm_tokens_per_s": 200, "tts_first_ms": 5, "tts_speed": 20}
 HISTORY = [Message("user", "What time is it?")]
@@ -250,10 +268,38 @@ async def test_an_answer_in_mp3_is_named(connect: Callable[..., Client]) -> None
     assert "MP3" in str(error)
 
 
-async def test_a_request_that_is_refused_passes_on_the_servers_words(connect: Callable[..., Client]) -> None:
-    _, error = await outputs_until_failure(think(connect(refuse="model")))
-    assert "'model' is not supported" in str(error)
-    assert not error.retryable
+@EVERYBODY
+@pytest.mark.parametrize("script", [{"refuse": "model"}, {"fault": 422}, {"fault": 418}, {"fault": 500}])
+async def test_what_a_server_quotes_stays_with_it(ask: Ask, connect: Callable[..., Client], script: Any) -> None:
+    """A refusal that repeats what was said: not in the error, nor in a traceback of it."""
+    _, error = await outputs_until_failure(ask(connect(quote=True, **script)))
+    assert error.retryable == (script.get("fault") == 500)
+    shown = "".join(traceback.format_exception(error))
+    for said in ("What time is it", "Good morning", "Unsupported parameter", "scripted refusal"):
+        assert said not in shown
+
+
+async def test_a_refused_session_tells_client_logs_and_trace_what_to_do_and_no_more(
+    connect: Callable[..., Client], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    said = MessageItem("item_said", "user", (Content("text", text="My number is canary 4711."),))
+    lab: Candidate[LLM] = Candidate("lab", OpenAILLM(connect(refuse="model", quote=True), LLMSpec(model="any")))
+    async with conversation(brain=PlainBrain(FallbackLLM([lab], Breakers()))) as talk:
+        talk.do(CreateItem(said))
+        talk.do(CreateResponse(ResponseOptions(modality="text")))
+        done = await talk.until(ResponseDone)
+        closed = await talk.until(TurnClosed)
+    assert done.status == "failed"
+    assert done.error == (
+        "account 'lab': the request was refused (400); check the model's name, and which settings it knows"
+    )
+    trace = TurnTrace.from_dict(closed.trace)
+    sent = [f"{span.name} {span.attributes} {span.status.description}" for span in spans(trace, Resource({}))]
+    lines = [JsonFormatter().format(record) for record in caplog.records]
+    assert any("provider failed" in line for line in lines)
+    for shown in (done.error, str(closed.trace), *sent, *lines):
+        assert "canary" not in shown
 
 
 async def test_an_answer_cut_by_its_limit_is_marked(connect: Callable[..., Client]) -> None:
@@ -362,3 +408,23 @@ async def test_warming_finds_a_wrong_key_early(connect: Callable[..., Client]) -
     await connect(fault=404).warm()
     with pytest.raises(ProviderError, match="key was refused"):
         await connect(fault=401).warm()
+
+
+async def test_what_the_environment_holds_for_openai_goes_to_nobody_else(
+    connect: Callable[..., Client], provider_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "stray-key")
+    monkeypatch.setenv("OPENAI_ADMIN_KEY", "stray-admin")
+    monkeypatch.setenv("OPENAI_ORG_ID", "stray-organization")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "stray-project")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://stray.invalid/v1")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "x-stray: stray-header\nAuthorization: stray-bearer")
+    since = provider_server.last_id()
+    client = connect(stt_ms=6)  # an account of its own, so that its pool opens now
+    await client.warm()
+    for ask in (hear, think, say):
+        assert [output async for output in ask(client)]
+    requests = await asyncio.to_thread(provider_server.log, since)
+    assert len(requests) == 4
+    assert "stray" not in str([request["headers"] for request in requests])
+    assert {request["headers"]["authorization"] for request in requests} == {"Bearer sk-canary-key"}

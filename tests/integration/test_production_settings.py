@@ -60,6 +60,15 @@ def test_its_defaults_are_safe(tmp_path: Path) -> None:
     }
 
 
+def test_trace_ids_are_the_same_in_every_process_and_tell_nothing_of_the_secret(tmp_path: Path) -> None:
+    show = "from django.conf import settings; print(settings.REPARTEE_TRACE_KEY.hex())"
+    first, second = (run(tmp_path, "-c", show, **SECRETS).stdout.strip() for _ in range(2))
+    other = run(tmp_path, "-c", show, **SECRETS | {"SECRET_KEY": "another"}).stdout.strip()
+    assert first == second != other
+    assert len(bytes.fromhex(first)) == 64
+    assert SECRETS["SECRET_KEY"].encode() not in bytes.fromhex(first)
+
+
 def test_djangos_own_deployment_check_is_content(tmp_path: Path) -> None:
     hsts = {"REPARTEE_HSTS_INCLUDE_SUBDOMAINS": "true", "REPARTEE_HSTS_PRELOAD": "true"}
     checked = run(tmp_path, "manage.py", "check", "--deploy", "--fail-level", "WARNING", **SECRETS, **hsts)

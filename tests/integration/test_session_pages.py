@@ -139,6 +139,24 @@ def test_figures_outlive_the_marks(staff: Client) -> None:
     assert "850.0" in html
 
 
+def test_a_turn_page_without_its_trace_says_so(staff: Client) -> None:
+    conversation()
+    Turn.objects.update(trace=None)
+    html = page(staff, "telemetry_turn_change", Turn.objects.get(index=0).pk)
+    assert "past their retention" in html
+    assert "never sent, and past its retention" in html
+    assert "850.0" in html
+    assert "<svg class='waterfall'" not in html
+
+
+def test_a_conversation_outlives_its_turns(staff: Client) -> None:
+    conversation()
+    Turn.objects.all().delete()
+    html = session_page(staff)
+    assert "Will it rain?" in html
+    assert "<svg class='waterfall'" not in html
+
+
 def test_records_are_read_only_and_only_for_staff(staff: Client) -> None:
     conversation()
     url = reverse("admin:voice_sessions_session_change", args=["sess_1"])

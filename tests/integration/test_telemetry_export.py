@@ -82,6 +82,37 @@ def test_a_turn_arrives_as_a_tree_of_spans(receiver: Collector) -> None:
     assert next(child for child in children if child.name == "voice.vad").kind == chat.SPAN_KIND_INTERNAL
 
 
+@pytest.mark.parametrize(
+    ("provider", "network"), [("lab", True), ("local", True), ("embedded", False), ("scripted", False)]
+)
+def test_calls_over_the_network_are_client_spans(receiver: Collector, provider: str, network: bool) -> None:
+    facts = {f"{part}_provider": provider for part in ("stt", "llm", "tts")}
+    store_turns([turn({**SPOKEN, "retrieval.start": 2321, "retrieval.end": 2328}, facts)])
+    export(receiver)
+    kinds = {span.name: span.kind for span in receiver.spans}
+    expected = receiver.spans[0].SPAN_KIND_CLIENT if network else receiver.spans[0].SPAN_KIND_INTERNAL
+    calls = [kinds.pop(name) for name in ("speech_to_text", "chat", "text_to_speech")]
+    assert calls == [expected] * 3
+    assert set(kinds.values()) == {receiver.spans[0].SPAN_KIND_INTERNAL}
+
+
+def test_tools_and_documents_are_named(receiver: Collector) -> None:
+    marks = {**SPOKEN, "tool[0].start": 2321, "tool[0].end": 2325, "retrieval.start": 2330, "retrieval.end": 2337}
+    store_turns([turn(marks, {"tool[0].name": "time", "retrieval_source": "tea,coffee"})])
+    export(receiver)
+    named = {span.name: span for span in receiver.spans}
+    assert attributes(named["execute_tool time"])["gen_ai.tool.name"] == "time"
+    retrieval = named["retrieval tea,coffee"]
+    assert attributes(retrieval)["gen_ai.data_source.id"] == "tea,coffee"
+    assert retrieval.end_time_unix_nano - retrieval.start_time_unix_nano == 7_000_000
+
+
+def test_a_turn_past_its_retention_is_not_sent(receiver: Collector) -> None:
+    store_turns([turn(), turn(index=1)])
+    Turn.objects.filter(index=0).update(trace=None)
+    assert export(receiver) == "acknowledged: 1, refused: 0, still pending: 0\n"
+
+
 def test_an_error_is_marked_by_its_class_and_nothing_more(receiver: Collector) -> None:
     store_turns(
         [

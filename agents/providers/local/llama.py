@@ -153,8 +153,8 @@ class _Answer:
 
     def take(self, chunk: Chunk) -> str:
         """The text in `chunk`; the rest is kept for the end."""
-        if error := chunk.get("error"):
-            raise ProviderError(f"llama.cpp: {error}", provider="llama")
+        if "error" in chunk:
+            raise ProviderError("llama.cpp refused the request; it may exceed the model's context.", provider="llama")
         if usage := chunk.get("usage"):
             cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
             self._usage = Usage(usage["prompt_tokens"], usage["completion_tokens"], cached)
@@ -203,4 +203,4 @@ def _llama_errors() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, MemoryError) as error:
-        raise ProviderError(f"llama.cpp failed: {error}", provider="llama") from error
+        raise ProviderError(f"llama.cpp failed ({type(error).__name__}).", provider="llama") from None

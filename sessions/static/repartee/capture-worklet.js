@@ -2,8 +2,8 @@
  * The microphone, on the audio thread: 20 ms frames of 24 kHz PCM16, numbered by their first sample.
  *
  * Input 0 is the microphone, input 1 what we play (for the echo guard). Posts {pcm, startSample, startTime,
- * level, guarded}: `startTime` is the context time of sample 0, `level` the RMS before the guard. Takes
- * {muted}. A muted microphone sends silence: the sample clock goes on.
+ * level}: `startTime` is the context time of sample 0, `level` the RMS before the guard. Takes
+ * {muted} and {close: true}. A muted microphone sends silence: the sample clock goes on.
  */
 
 import { BLOCK_MS, EchoGuard } from "./echo-guard.js";
@@ -79,8 +79,7 @@ class Capture extends AudioWorkletProcessor {
     const pcm = new Int16Array(FRAME);
     for (let i = 0; i < FRAME; i++) pcm[i] = Math.max(-32768, Math.min(32767, Math.round(this.#frame[i] * 32767)));
     const level = this.#muted ? 0 : Math.sqrt(this.#heardPower / FRAME);
-    const guarded = this.#gain === 0 && !this.#muted;
-    const message = { pcm, startSample: this.#sent, startTime: this.#startTime, level, guarded };
+    const message = { pcm, startSample: this.#sent, startTime: this.#startTime, level };
     this.port.postMessage(message, [pcm.buffer]);
     this.#sent += FRAME;
     this.#filled = 0;

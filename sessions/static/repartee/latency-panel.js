@@ -17,12 +17,15 @@ export class LatencyPanel {
     this.#heard = [];
     this.#traces = [];
     this.#parts.turns.replaceChildren();
+    this.#parts.figure.replaceChildren();
   }
 
   /** A voice-to-voice latency just measured by this page. */
   measured(ms) {
     this.#heard.push(ms);
     this.#headline(ms, "client_clock");
+    this.#parts.figure.classList.add("older"); // until the trace of this turn comes
+    for (const button of this.#parts.turns.children) button.setAttribute("aria-pressed", "false");
     const p50 = percentile(this.#heard, 50);
     const p95 = percentile(this.#heard, 95);
     this.#parts.p50.textContent = Math.round(p50);
@@ -49,6 +52,7 @@ export class LatencyPanel {
     const trace = this.#traces[index];
     this.#headline(milliseconds(trace), trace.provenance);
     drawWaterfall(this.#parts.figure, trace);
+    this.#parts.figure.classList.remove("older");
     this.#parts.root.classList.remove("empty");
     [...this.#parts.turns.children].forEach((button, i) => button.setAttribute("aria-pressed", String(i === index)));
   }

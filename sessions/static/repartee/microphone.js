@@ -21,7 +21,7 @@ export class Microphone extends EventTarget {
   #startTime = null;
 
   /**
-   * Dispatches "frame" ({pcm, startSample, level, guarded}) and "lost" when the device goes away.
+   * Dispatches "frame" ({pcm, startSample, level}) and "lost" when the device goes away.
    * @param {AudioContext} context with capture-worklet.js loaded
    * @param {MediaStream} stream
    * @param {AudioNode} reference what is played, for the echo guard

@@ -1,9 +1,9 @@
 /**
  * The loudspeaker, on the audio thread: the jitter buffer at 24 kHz, resampled to the hardware's rate.
  *
- * Takes {push: id, pcm}, {finish: id}, {clear: true}, {hold: bool}. Posts {events, now, time, targetMs,
- * underruns} when something happened, and every 50 ms while playing; each event's `time` is the context
- * time at which its sample leaves this node.
+ * Takes {push: id, pcm}, {finish: id}, {clear: true}, {hold: bool}, {close: true}. Posts {events, now, time}
+ * when something happened, and every 50 ms while playing; each event's `time` is the context time at which
+ * its sample leaves this node.
  */
 
 import { JitterBuffer } from "./jitter-buffer.js";
@@ -58,8 +58,7 @@ class Playback extends AudioWorkletProcessor {
     const events = this.#buffer.events.map((event) => ({ ...event, time: this.#startTime + event.at / WIRE_RATE }));
     this.#buffer.events.length = 0;
     this.#reported = currentTime;
-    const { now, targetMs, underruns } = this.#buffer;
-    this.port.postMessage({ events, now, time: currentTime, targetMs, underruns });
+    this.port.postMessage({ events, now: this.#buffer.now, time: currentTime });
   }
 }
 

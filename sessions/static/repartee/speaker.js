@@ -6,8 +6,6 @@ const REPORT_EVERY_MS = 500;
 const STOP_WAIT_MS = 250;
 
 export class Speaker extends EventTarget {
-  underruns = 0;
-  targetMs = 0;
   #context;
   #node;
   #analyser;
@@ -86,8 +84,7 @@ export class Speaker extends EventTarget {
     this.#node.disconnect();
   }
 
-  #hear({ events, now, time, targetMs, underruns }) {
-    Object.assign(this, { targetMs, underruns });
+  #hear({ events, now, time }) {
     for (const event of events) this.#relay(event);
     if (now) this.#progress(now, time);
   }

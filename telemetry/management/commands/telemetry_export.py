@@ -31,7 +31,7 @@ class Command(BaseCommand):
                 self._follow(outbox, options["every"])
                 return
             sent = outbox.export_due()
-        waiting = Turn.objects.filter(export_state=Turn.Export.PENDING).count()
+        waiting = Turn.objects.filter(export_state=Turn.Export.PENDING, trace__isnull=False).count()
         self.stdout.write(f"acknowledged: {sent.acknowledged}, refused: {sent.refused}, still pending: {waiting}")
         if sent.postponed:
             raise CommandError(f"{options['endpoint']} is not available; the turns stay pending.")

@@ -4,6 +4,8 @@ import json
 import logging
 import sys
 
+import pytest
+
 from project.logs import JsonFormatter, NotYetReady, PlainFormatter
 
 
@@ -53,3 +55,11 @@ def test_only_readiness_is_silent_about_503() -> None:
     assert not drop.filter(record(msg="%s: %s", args=("Service Unavailable", "/readyz"), status_code=503))
     assert drop.filter(record(msg="%s: %s", args=("Service Unavailable", "/v1/other"), status_code=503))
     assert drop.filter(record())
+
+
+@pytest.mark.parametrize("name", ["httpx", "httpx2", "httpcore", "httpcore2", "openai", "django.db.backends"])
+def test_libraries_that_log_what_they_send_or_store_are_quiet(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At REPARTEE_LOG_LEVEL=DEBUG, too."""
+    monkeypatch.setattr(logging.getLogger(), "level", logging.DEBUG)
+    assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)
+    assert logging.getLogger(name).isEnabledFor(logging.INFO) == (name == "django.db.backends")

@@ -12,6 +12,7 @@ MARKS = [
     *SPOKEN,
     "stt_first_partial",
     "spec_started",
+    "retrieval.end",
     "client_playback_started",
     "bi_speech_start",
     *(f"llm[{n}].{moment}" for n in (1, 2) for moment in ("request_sent", "first_chunk", "first_token", "end")),
@@ -97,6 +98,18 @@ def test_a_brain_without_an_llm_may_run_tools() -> None:
     marks = {name: at for name, at in SPOKEN.items() if not name.startswith("llm")}
     found = durations({**marks, "tool[0].start": 2320, "tool[0].end": 2400})
     assert (found["tool_rounds"], found["sentence"]) == (80, 120)
+
+
+def test_a_search_is_retrievals_own_time_whatever_waited_for_it() -> None:
+    found = durations({**SPOKEN, "retrieval.end": 2327})
+    assert (found["commit"], found["retrieval"], found["llm_queue"]) == (20, 7, 3)
+    without_llm = {name: at for name, at in SPOKEN.items() if not name.startswith("llm")}
+    found = durations({**without_llm, "retrieval.end": 2350})
+    assert (found["retrieval"], found["sentence"]) == (30, 170)
+
+
+def test_a_search_that_nothing_spoken_waited_for_is_not_on_the_way() -> None:
+    assert "retrieval" not in durations({**SPOKEN, "retrieval.end": 2500})
 
 
 def test_the_winner_is_the_last_call_before_the_first_words() -> None:

@@ -92,7 +92,21 @@ def test_a_stop_ends_at_the_client_or_else_at_the_server() -> None:
     assert turn().stop_provenance is None
 
 
+def test_both_talk_until_the_stop() -> None:
+    cut = {**SPOKEN, "bi_speech_start": 4000, "bi_flushed": 4180}
+    assert turn(cut).latencies["talk_over"] == 180_000
+    assert turn({**cut, "client_playback_stopped": 4230}).latencies["talk_over"] == 230_000
+
+
+def test_before_the_first_sound_nobody_is_talked_over() -> None:
+    early = {**SPOKEN, "bi_speech_start": 2600, "bi_flushed": 2780}
+    assert turn(early).latencies["talk_over"] == 130_000
+    assert turn({**early, "client_playback_started": 2700}).latencies["talk_over"] == 80_000
+    silent = {name: at for name, at in early.items() if name != "first_audio_sent"}
+    assert "talk_over" not in turn(silent).latencies
+
+
 def test_measured_amounts_are_carried_over() -> None:
-    amounts = {"talk_over_ms": 1, "dead_air_ms": 2, "underrun_ms": 3, "played_ms": 4, "delta_lateness_ms": 0.5}
+    amounts = {"dead_air_ms": 2, "underrun_ms": 3, "played_ms": 4, "delta_lateness_ms": 0.5}
     found = turn(facts=amounts).latencies
-    assert [found[name] for name in LATENCIES[-5:]] == [1000, 2000, 3000, 4000, 500]
+    assert [found[name] for name in LATENCIES[-4:]] == [2000, 3000, 4000, 500]

@@ -51,6 +51,16 @@ def test_every_mark_in_view_stands_on_the_axis() -> None:
     assert {"stt_final: 450 ms", "first_audio_sent: 850 ms"} <= titles
 
 
+def test_a_search_has_a_bar_of_its_own() -> None:
+    titles = {
+        title.text
+        for title in parsed(waterfall(turn({**SPOKEN, "retrieval.start": 2321, "retrieval.end": 2328}))).iter(
+            f"{SVG}title"
+        )
+    }
+    assert "search: 7 ms" in titles
+
+
 def test_nothing_in_a_trace_becomes_markup() -> None:
     evil = "<script>alert('1')</script>&\""
     picture = waterfall(turn({**SPOKEN, evil: 2000}, index=0, kind="text", end_reason=evil))

@@ -69,3 +69,9 @@ def test_no_language_model_is_embedded(services: Services) -> None:
     with pytest.raises(ConfigurationError, match="GGUF"):
         catalog.llm(LLMSpec(), {}, services)
     catalog.llm(LLMSpec(model="/models/some.gguf"), {}, services)
+
+
+def test_what_works_in_this_process_is_named_by_its_kind(services: Services) -> None:
+    accounts = {**ACCOUNTS, "spare": Account(name="spare", kind="scripted")}
+    spec = STTSpec(account="lab", fallbacks=("spare", "embedded"))
+    assert [c.kind for c in candidates(catalog.stt(spec, accounts, services))] == ["", "scripted", "embedded"]

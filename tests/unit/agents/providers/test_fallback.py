@@ -9,7 +9,18 @@ import pytest
 
 from agents.audio import Audio
 from agents.errors import ProviderError, ProviderTimeout
-from agents.interfaces import LLM, CompletionOptions, Message, Segment, Speech, TextDelta, Transcript, VoiceOptions
+from agents.interfaces import (
+    LLM,
+    STT,
+    TTS,
+    CompletionOptions,
+    Message,
+    Segment,
+    Speech,
+    TextDelta,
+    Transcript,
+    VoiceOptions,
+)
 from agents.providers import fallback
 from agents.providers.fallback import Breakers, Candidate, FallbackLLM, FallbackSTT, FallbackTTS, Guarded, Limits
 from agents.providers.scripted import Fault, ScriptedLLM, ScriptedSTT, ScriptedTTS, tone
@@ -189,6 +200,38 @@ async def test_nothing_to_say_is_no_failure() -> None:
     breakers = Breakers()
     assert await speech(FallbackTTS([Candidate("only", ScriptedTTS(), LIMITS)], breakers), written()) == []
     assert breakers.admits("only")
+
+
+# --- who answered --------------------------------------------------------------------------------
+
+
+@on_virtual_time
+async def test_the_trace_names_the_account_that_answered() -> None:
+    marks = TurnMarks(now)
+    llm = llms(ScriptedLLM(["bad"], fault=Fault("fail")), ScriptedLLM(["good"]))
+    bad_stt: Candidate[STT] = Candidate("mute", ScriptedSTT([""], final_s=100), LIMITS)
+    stt = FallbackSTT([bad_stt, Candidate("ours", ScriptedSTT(length), LIMITS, kind="embedded")], Breakers())
+    bad_tts: Candidate[TTS] = Candidate("hoarse", ScriptedTTS(fault=Fault("fail")), LIMITS)
+    tts = FallbackTTS([bad_tts, Candidate("clear", ScriptedTTS(), LIMITS)], Breakers())
+    for stream in (
+        llm.complete(HISTORY, (), CompletionOptions(), marks),
+        stt.transcribe(spoken(1.0), marks),
+        tts.synthesize(written("One."), VoiceOptions(), marks),
+    ):
+        assert [output async for output in stream]
+    providers = {name: value for name, value in marks.facts.items() if name.endswith("_provider")}
+    assert providers == {"llm_provider": "account-1", "stt_provider": "embedded", "tts_provider": "clear"}
+
+
+@on_virtual_time
+async def test_an_account_that_was_skipped_is_not_named() -> None:
+    breakers = Breakers()
+    breakers.failed("account-0")
+    marks = TurnMarks(now)
+    async for _ in llms(ScriptedLLM(["a"]), ScriptedLLM(["b"]), breakers=breakers).complete(
+        HISTORY, (), CompletionOptions(), marks
+    ):
+        assert marks.facts["llm_provider"] == "account-1"
 
 
 # --- accounts that have failed -------------------------------------------------------------------

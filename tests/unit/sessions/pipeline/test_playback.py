@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,6 +71,39 @@ def test_a_held_pacer_lets_nothing_go_and_counts_the_gap() -> None:
             assert pacer.heard_ms() == 200
             pacer.resume()
         assert round(pacer.underrun_ms) == 800
+
+    run(play())
+
+
+def test_a_delta_is_late_by_what_passes_after_its_time() -> None:
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        slow_s = 0.0
+        pacer = Pacer(300, lambda: loop.time() + slow_s)
+        await pacer.release(400)
+        await pacer.release(100)  # due 100 ms from now, and let go on time
+        assert pacer.lateness_ms == pytest.approx(0, abs=0.001)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pacer.release(100))
+            await asyncio.sleep(0.05)
+            slow_s = 0.03  # as if the loop had been busy
+        assert pacer.lateness_ms == pytest.approx(30, abs=0.001)
+
+    run(play())
+
+
+def test_neither_a_hold_nor_a_slow_voice_makes_a_delta_late() -> None:
+    async def play() -> None:
+        pacer = Pacer(300, asyncio.get_running_loop().time)
+        await pacer.release(100)
+        await asyncio.sleep(2)
+        await pacer.release(100)
+        pacer.hold()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pacer.release(100))
+            await asyncio.sleep(1)
+            pacer.resume()
+        assert pacer.lateness_ms == 0
 
     run(play())
 

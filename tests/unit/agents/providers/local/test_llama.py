@@ -95,8 +95,9 @@ async def test_a_reader_who_stops_reading_stops_the_model(lane: Lane) -> None:
 
 
 async def test_an_error_chunk_is_a_provider_error(lane: Lane) -> None:
-    with pytest.raises(ProviderError, match="context size"):
-        await answer(llm(lane, Generator([{"error": {"message": "exceeds the context size"}}])))
+    with pytest.raises(ProviderError, match="exceed the model's context") as failure:
+        await answer(llm(lane, Generator([{"error": {"message": "no template for 'canary'"}}])))
+    assert "canary" not in str(failure.value)
 
 
 async def test_a_silent_model_is_a_provider_timeout(lane: Lane) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from agents.errors import ConfigurationError
 
+INSTALL = "pip install -r requirements-models.txt"
 
-def packaged_file(package: str, path: str) -> Path:
-    """The file `path` inside an installed package; a ConfigurationError says what to install."""
+
+def packaged(package: str, *parts: str) -> Path:
+    """A file inside an installed package; a ConfigurationError says what to install."""
     spec = find_spec(package)
     for place in (spec.submodule_search_locations or ()) if spec else ():
-        file = Path(place) / path
+        file = Path(place, *parts)
         if file.is_file():
             return file
-    raise ConfigurationError(f"{package}/{path} is missing: install requirements-models.txt.")
+    raise ConfigurationError(f"The model file {'/'.join(parts)} of the package {package} is missing; run: {INSTALL}")

@@ -1,0 +1,217 @@
+"""Every response that was asked for is made, once, whatever comes between the asking and the answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+from agents.audio import Audio
+from agents.providers.scripted import Fault, ScriptedLLM, ScriptedSTT, tone
+from agents.spec import TurnDetection
+from sessions.pipeline.messages import (
+    AppendAudio,
+    AudioCommitted,
+    AudioOut,
+    CancelResponse,
+    CommitAudio,
+    Content,
+    CreateItem,
+    CreateResponse,
+    ErrorOccurred,
+    MessageItem,
+    ResponseDone,
+    ResponseOptions,
+    ResponseStarted,
+    SessionConfig,
+    SpeechStarted,
+    TranscriptCompleted,
+    TurnClosed,
+)
+from tests.scenario import RATE, Talk, conversation
+from tests.virtual_time import run
+
+BY_HAND = SessionConfig(turn_detection=TurnDetection(type="none"), transcription=True)
+POLITE = SessionConfig(turn_detection=TurnDetection(interrupt_response=False), transcription=True)
+COUNTING = "One two three four five six seven eight nine ten. " * 2
+MARKED = CreateResponse(ResponseOptions(metadata={"mine": "yes"}), event_id="create")
+
+
+def asks(text: str) -> CreateItem:
+    return CreateItem(MessageItem(f"item_{text}", "user", (Content("text", text=text),)))
+
+
+async def commit_speech(talk: Talk) -> None:
+    await talk.session.hear(AppendAudio(tone(900, RATE)))
+    await talk.session.hear(CommitAudio())
+
+
+def responses_overlap(talk: Talk) -> bool:
+    kinds = [type(e) for _, e in talk.heard if isinstance(e, ResponseStarted | ResponseDone)]
+    return kinds != [ResponseStarted, ResponseDone] * (len(kinds) // 2)
+
+
+def test_a_response_asked_for_is_made_even_if_no_words_were_heard() -> None:
+    async def talk_once() -> None:
+        async with conversation(stt=ScriptedSTT([""], final_s=0.3), config=BY_HAND) as talk:
+            await commit_speech(talk)
+            talk.do(CreateResponse())
+            assert (await talk.until(ResponseDone)).status == "completed"
+
+    run(talk_once())
+
+
+def test_an_earlier_turn_without_words_does_not_take_the_answer_of_the_next() -> None:
+    async def talk_once() -> None:
+        async with conversation(stt=ScriptedSTT(["", "hello"], final_s=1.5)) as talk:
+            await talk.speak(400)
+            await talk.silence(600)
+            await talk.speak(400)
+            assert (await talk.until_while_silent(ResponseDone)).status == "completed"
+            assert [done.text for done in talk.all(TranscriptCompleted)] == ["", "hello"]
+
+    run(talk_once())
+
+
+def test_an_item_that_is_not_there_fails_the_request_and_nothing_else() -> None:
+    async def talk_once() -> None:
+        async with conversation(stt=ScriptedSTT(["what?"], final_s=0.3), config=BY_HAND) as talk:
+            await commit_speech(talk)
+            talk.do(CreateResponse(ResponseOptions(input=("nothing",)), event_id="create"))
+            error = await talk.until(ErrorOccurred)
+            assert (error.code, error.event_id) == ("item_reference_not_found", "create")
+            talk.do(CreateResponse())
+            assert (await talk.until(ResponseDone)).status == "completed"
+            assert (await talk.until(TurnClosed)).trace["kind"] == "plain"
+
+    run(talk_once())
+
+
+def test_words_not_heard_are_apologised_for_only_when_the_reply_before_has_been_said() -> None:
+    async def talk_once() -> None:
+        stt = ScriptedSTT(["count"], fault=Fault("fail", calls=[1]))
+        async with conversation(llm=ScriptedLLM([COUNTING]), stt=stt, config=POLITE) as talk:
+            await talk.speak(600)
+            await talk.until_while_silent(AudioOut)
+            await talk.speak(600)
+            assert (await talk.until_while_silent(ResponseDone)).status == "completed"
+            assert (await talk.until_while_silent(ResponseDone)).status == "failed"
+            assert not responses_overlap(talk)
+
+    run(talk_once())
+
+
+def test_speech_over_a_response_that_is_still_waiting_cancels_it() -> None:
+    async def talk_once() -> None:
+        config = SessionConfig(turn_detection=TurnDetection(create_response=False))
+        async with conversation(stt=ScriptedSTT(["hello"], final_s=3), config=config) as talk:
+            await talk.speak(600)
+            await talk.until_while_silent(AudioCommitted)
+            talk.do(MARKED)
+            await talk.speak(600)
+            await talk.until(SpeechStarted)
+            done = await talk.until(ResponseDone, within=1)
+            assert (done.status, done.reason, done.options) == ("cancelled", "turn_detected", MARKED.options)
+
+    run(talk_once())
+
+
+def test_a_response_that_is_still_waiting_can_be_cancelled() -> None:
+    async def talk_once() -> None:
+        async with conversation(stt=ScriptedSTT(["hello"], final_s=3), config=BY_HAND) as talk:
+            await commit_speech(talk)
+            talk.do(MARKED)
+            talk.do(CancelResponse())
+            done = await talk.until(ResponseDone, within=1)
+            assert (done.status, done.reason, done.options) == ("cancelled", "client_cancelled", MARKED.options)
+            await asyncio.sleep(5)
+            assert len(talk.all(ResponseStarted)) == 1
+
+    run(talk_once())
+
+
+def test_a_response_asked_for_is_not_lost_to_the_next_turn() -> None:
+    async def talk_once() -> None:
+        llm = ScriptedLLM([COUNTING], tokens_per_s=100)
+        async with conversation(llm=llm, config=POLITE) as talk:
+            await talk.speak(600)
+            await talk.until_while_silent(AudioOut)
+            await talk.silence(500)
+            talk.do(MARKED)  # waits: what is left of the first reply is audio
+            await talk.speak(600)
+            await talk.until_while_silent(ResponseDone)
+            assert (await talk.until_while_silent(ResponseDone)).options == MARKED.options
+            assert not responses_overlap(talk)
+
+    run(talk_once())
+
+
+def test_a_turn_over_a_reply_that_may_not_be_interrupted_is_answered_afterwards() -> None:
+    async def talk_once() -> None:
+        llm = ScriptedLLM([COUNTING, "Yes."], tokens_per_s=100)
+        async with conversation(llm=llm, stt=ScriptedSTT(["count", "stop"]), config=POLITE) as talk:
+            await talk.speak(600)
+            await talk.until_while_silent(AudioOut)
+            await talk.speak(600)
+            traces = [(await talk.until_while_silent(TurnClosed)).trace for _ in range(2)]
+            assert [trace["end_reason"] for trace in traces] == ["completed", "completed"]
+            assert [trace["index"] for trace in traces] == [0, 1]
+            assert [trace["kind"] for trace in traces] == ["plain", "plain"]
+            assert [done.status for done in talk.all(ResponseDone)] == ["completed", "completed"]
+            assert not responses_overlap(talk)
+            assert llm.asked[1].messages[-1].text == "stop"
+
+    run(talk_once())
+
+
+def test_two_turns_in_quick_succession_get_one_answer_that_has_heard_both() -> None:
+    async def talk_once() -> None:
+        llm = ScriptedLLM(["Yes."], first_s=0.5)
+        async with conversation(llm=llm, stt=ScriptedSTT(["one", "two"], final_s=1.5)) as talk:
+            await talk.speak(400)
+            await talk.silence(600)
+            await talk.speak(400)
+            await talk.until_while_silent(ResponseDone)
+            assert [message.text for message in llm.asked[-1].messages[1:]] == ["one", "two"]
+            assert len(talk.all(ResponseStarted)) == 1
+            await talk.until_while_silent(TurnClosed)
+            assert len(talk.all(TurnClosed)) == 1
+
+    run(talk_once())
+
+
+def test_a_text_message_during_speech_is_a_turn_of_its_own() -> None:
+    async def talk_once() -> None:
+        config = SessionConfig(turn_detection=TurnDetection(interrupt_response=False))
+        async with conversation(llm=ScriptedLLM(["Yes."]), config=config) as talk:
+            await talk.speak(300)
+            talk.do(asks("this"))
+            talk.do(CreateResponse())
+            await talk.speak(1000)
+            traces = [(await talk.until_while_silent(TurnClosed)).trace for _ in range(2)]
+            assert [trace["kind"] for trace in traces] == ["text", "plain"]
+
+    run(talk_once())
+
+
+def test_many_words_at_once_do_not_make_a_client_slow() -> None:
+    async def talk_once() -> None:
+        words = "word " * 2000
+        async with conversation(llm=ScriptedLLM([words]), config=SessionConfig(modality="text")) as talk:
+            talk.do(asks("this"))
+            talk.do(CreateResponse())
+            assert (await talk.until(ResponseDone)).status == "completed"
+            assert talk.said() == words
+
+    run(talk_once())
+
+
+def test_silence_is_audio_too() -> None:
+    """Push-to-talk without a word: the commit stands, and the response that was asked for is made."""
+
+    async def talk_once() -> None:
+        async with conversation(config=BY_HAND) as talk:
+            await talk.session.hear(AppendAudio(Audio.silence(900, RATE)))
+            await talk.session.hear(CommitAudio())
+            talk.do(CreateResponse())
+            assert (await talk.until(ResponseDone)).status == "completed"
+
+    run(talk_once())
