@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
+import json
 import random
+import socket
 import tempfile
-from contextlib import AsyncExitStack
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from websockets.asyncio.client import connect
 
-from benchmarks.harness import apply_agent, client, providers, speech
+from benchmarks.harness import RATE, Client, apply_agent, client, providers, speech
 from tests.processes import Server, server
 
 MINUTES_3 = " ".join(["Let me tell you all about it, one thing after the other, and so on."] * 45)
@@ -25,27 +32,103 @@ def rss_mb(running: Server) -> float:
     return float(psutil.Process(running.process.pid).memory_info().rss) / 2**20
 
 
-async def unread_speech(running: Server) -> None:
-    """Three minutes of speech are generated within five seconds for a client that stops reading."""
-    headers = {"Authorization": f"Bearer {running.key}"}
-    async with client(running.ws_url, running.key) as me:  # the process is warm
-        await me.quiet(200)
-        await me.play(speech("Tell me everything."))
-        await me.quiet_until("response.output_audio.delta")
-    await asyncio.sleep(1)
-    before = rss_mb(running)
-    url = f"{running.ws_url}/v1/realtime?model=bench&repartee=1"
-    async with connect(url, additional_headers=headers, compression=None, proxy=None, max_queue=1) as socket:
-        await socket.send(
-            '{"type":"conversation.item.create","item":{"type":"message","role":"user",'
-            '"content":[{"type":"input_text","text":"Tell me everything."}]}}'
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Audio released to a client that had stopped reading, what of it came after the clear, and MiB gained."""
+
+    released_ms: float
+    elapsed_ms: float
+    stale_ms: float
+    grown_mib: float
+
+
+@asynccontextmanager
+async def unread(running: Server, agent: str, receive_buffer: int | None) -> AsyncIterator[Client]:
+    """A client that reads nothing but what `read_on` reads; `receive_buffer` bytes in its kernel, or the default."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as line:
+        if receive_buffer is not None:
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        line.connect(("127.0.0.1", running.port))
+        line.setblocking(False)
+        headers = {"Authorization": f"Bearer {running.key}"}
+        url = f"{running.ws_url}/v1/realtime?model={agent}"
+        async with connect(
+            url, sock=line, additional_headers=headers, compression=None, max_queue=1, proxy=None, close_timeout=1
+        ) as connection:
+            yield Client(connection)
+
+
+async def read_on(me: Client, kind: str) -> list[dict[str, Any]]:
+    """Everything up to the next event of `kind`."""
+    seen: list[dict[str, Any]] = []
+    async with asyncio.timeout(20):
+        while not seen or seen[-1]["type"] != kind:
+            seen.append(json.loads(await me.socket.recv()))
+    return seen
+
+
+def audio_ms(events: list[dict[str, Any]], response_id: str) -> float:
+    deltas = [e for e in events if e["type"] == "response.output_audio.delta" and e["response_id"] == response_id]
+    return sum(len(base64.b64decode(e["delta"])) for e in deltas) * 1000 / (2 * RATE)
+
+
+async def ask(me: Client) -> None:
+    content = [{"type": "input_text", "text": "Tell me everything."}]
+    await me.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+    await me.send("response.create")
+
+
+async def peak_rss(running: Server, while_running: asyncio.Task[float]) -> float:
+    peak = 0.0
+    while not while_running.done():
+        peak = max(peak, rss_mb(running))
+        await asyncio.sleep(0.1)
+    return peak
+
+
+async def unread_speech(
+    running: Server, *, agent: str = "bench", unread_s: float = 5, receive_buffer: int | None = None
+) -> Unread:
+    """A long reply to a client that stops reading at its first audio, says "Stop!" later, and then reads on.
+
+    The clock of `elapsed_ms` runs from the first audio to the end of "Stop!". The reply after it is waited for.
+    """
+    stop = speech("Stop, please! That is enough.")
+
+    async def say_stop(me: Client) -> float:
+        await me.quiet(unread_s * 1000)
+        said = await me.play(stop)
+        await me.quiet(700)
+        return said
+
+    async with unread(running, agent, receive_buffer) as warm:  # connections to the providers are open
+        await ask(warm)
+        await read_on(warm, "response.output_audio.delta")
+    async with unread(running, agent, receive_buffer) as me, asyncio.TaskGroup() as group:
+        before = rss_mb(running)
+        await ask(me)
+        opening = await read_on(me, "response.output_audio.delta")
+        began = time.monotonic()
+        speaking = group.create_task(say_stop(me))
+        peak = await peak_rss(running, speaking)
+        waited = await read_on(me, "input_audio_buffer.speech_started")
+        late = [*await read_on(me, "response.done"), *await read_on(me, "response.output_audio.delta")]
+        response_id = opening[-1]["response_id"]
+        return Unread(
+            released_ms=audio_ms([*opening, *waited], response_id),
+            elapsed_ms=(await speaking - began) * 1000,
+            stale_ms=audio_ms(late, response_id),
+            grown_mib=peak - before,
         )
-        await socket.send('{"type":"response.create"}')
-        peak = before
-        for _ in range(80):
-            await asyncio.sleep(0.1)
-            peak = max(peak, rss_mb(running))
-    print(f"unread three-minute speech: server memory {before:.1f} MB, at most {peak - before:+.2f} MB over 8 s")
+
+
+async def print_unread_speech(running: Server) -> None:
+    for name, receive_buffer in (("kernel's own buffer", None), ("8 KiB of buffer", 8192)):
+        found = await unread_speech(running, receive_buffer=receive_buffer)
+        print(
+            f"unread three-minute speech, {name}: memory {found.grown_mib:+.2f} MB; {found.released_ms:.0f} ms of "
+            f"audio released in {found.elapsed_ms:.0f} ms, {found.stale_ms:.0f} ms after the clear"
+        )
 
 
 async def idle_sessions(running: Server, count: int) -> None:
@@ -111,7 +194,7 @@ def main() -> None:
     ):
         running.wait_for("/readyz")
         apply_agent(running, base_url, Path(name))
-        asyncio.run(unread_speech(running))
+        asyncio.run(print_unread_speech(running))
         asyncio.run(idle_sessions(running, options.idle))
         asyncio.run(dropped_sessions(running, options.dropped, seed=1))
 

@@ -10,6 +10,8 @@ import asyncio
 import socket
 from typing import cast
 
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 SEND_BUFFER = 16 * 1024
@@ -26,6 +28,14 @@ class PacedWebSocketProtocol(WebSocketsSansIOProtocol):
         connection: socket.socket = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         super().connection_made(transport)
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """uvicorn passes over the accept of a client that is just leaving, and takes what follows for a mistake."""
+        if self.transport.is_closing():
+            raise ClientDisconnected
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # refused, and properly so: uvicorn would log an error
 
     async def run_asgi(self) -> None:
         """A closing transport waits for its buffer to empty, and a client that does not read never empties it."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 
 from project.local import generated_secret, loopback_names, remembered_environment
 from sessions.pipeline.bounds import Bounds
@@ -130,7 +131,15 @@ TEMPLATES = [
         },
     }
 ]
-UNFOLD = {"SITE_TITLE": "Repartee", "SITE_HEADER": "Repartee", "SITE_URL": "/", "SITE_SYMBOL": "graphic_eq"}
+UNFOLD = {
+    "SITE_TITLE": "Repartee",
+    "SITE_HEADER": "Repartee",
+    "SITE_URL": "/",
+    "SITE_SYMBOL": "graphic_eq",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _: static("repartee/mark.svg")},
+    ],
+}
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -195,6 +204,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 
 # ── Agents and sessions ──────────────────────────────────────────────────────────────────────────
 
+REPARTEE_PRIVATE_WEBHOOKS = env.bool("REPARTEE_PRIVATE_WEBHOOKS", default=False)
 REPARTEE_DEFAULT_AGENT = env.str("REPARTEE_DEFAULT_AGENT", default="guide")
 
 

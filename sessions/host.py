@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 DRAIN_S = 1.0
 """What live sessions get to end by themselves when the process stops; the journal gets as much again."""
+VAD_AT_ONCE = 2
+"""The VAD has one thread: one piece of audio at work and one at hand keep it busy."""
 
 
 def new_id(prefix: str) -> str:
@@ -61,6 +63,7 @@ class SessionHost:
         self.bounds = bounds
         self._trace_key = trace_key
         self._group = asyncio.TaskGroup()
+        self._detecting = asyncio.Semaphore(VAD_AT_ONCE)
         self._sessions: dict[str, LiveSession] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._warming: asyncio.Task[None] | None = None
@@ -122,7 +125,9 @@ class SessionHost:
             del self._sessions[session_id]
 
     async def _detect(self, stream: VADStream, audio: Audio) -> list[tuple[int, float]]:
-        return await self.models.pool.vad.run(stream.push, audio, timeout_s=self.bounds.reply_stall_s)
+        """Every session's turn comes; were they all to ask at once, the lane would refuse some, and deafen them."""
+        async with self._detecting:
+            return await self.models.pool.vad.run(stream.push, audio, timeout_s=self.bounds.reply_stall_s)
 
     async def _warm(self) -> None:
         try:

@@ -115,4 +115,5 @@ def _store_turns(records: Sequence[TurnRecorded]) -> None:
 
 def _close_sessions(records: Iterable[SessionClosed]) -> None:
     for record in records:
-        Session.objects.filter(pk=record.session_id).update(ended_at=record.ended_at, end_reason=record.reason)
+        reason = record.reason if record.reason in Session.EndReason.values else Session.EndReason.CLOSED
+        Session.objects.filter(pk=record.session_id).update(ended_at=record.ended_at, end_reason=reason)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.db import close_old_connections
 
 from agents import selectors
@@ -58,6 +59,7 @@ async def open_session(spec: AgentSpec, *, session_id: str, transport: str, prin
         owner.clients,
         webhook_secrets=resolved.webhook_secrets,
         breakers=owner.breakers,
+        allow_private_webhooks=settings.REPARTEE_PRIVATE_WEBHOOKS,
     )
     handle = owner.open(agent, _initial(spec), session_id=session_id, transport=transport)
     owner.journal.write(

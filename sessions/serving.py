@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Sequence
 
 from agents.errors import Overloaded
@@ -13,8 +12,6 @@ from sessions.pipeline.messages import ErrorOccurred, SessionEnded
 from sessions.protocols.base import WireMessage, WireProtocol
 from sessions.transports.base import Transport
 from telemetry import counters, names
-
-log = logging.getLogger(__name__)
 
 BIG_MESSAGE = 256 * 1024
 """Bytes from which decoding (about 2 ms a MiB) moves off the event loop."""
@@ -32,7 +29,7 @@ class _Over(Exception):
 
 async def serve(transport: Transport, protocol: WireProtocol, handle: SessionHandle, *, write_timeout_s: float) -> None:
     """Carry messages between a client and its session until either ends. The session is closed in any case."""
-    over = _Over(None, "client_gone")
+    over = _Over(None, "failed")
     try:
         async with asyncio.TaskGroup() as group:
             opening = protocol.open()
@@ -64,7 +61,7 @@ async def _read(transport: Transport, protocol: WireProtocol, handle: SessionHan
                 event_id = getattr(command, "event_id", None)
                 refusal = ErrorOccurred(str(error), "rate_limit_exceeded", None, event_id, "server_error")
                 await _send(transport, protocol.encode(refusal), write_timeout_s)
-    raise _Over(None, "client_gone")
+    raise _Over(None, transport.ended_by)
 
 
 async def _write(transport: Transport, protocol: WireProtocol, handle: SessionHandle, write_timeout_s: float) -> None:

@@ -56,9 +56,13 @@ async def detect_here(stream: VADStream, audio: Audio) -> list[tuple[int, float]
 
 
 class Talk:
-    """One client and its session. `heard` lists (seconds, event) in the order they came."""
+    """One client and its session. `heard` lists (seconds, event) in the order they came.
+
+    The client takes `reads_s` over each event; what it has not read lies in the session's outbox.
+    """
 
     def __init__(self, session: LiveSession, journal: Kept) -> None:
+        self.reads_s = 0.0
         self.session = session
         self.journal = journal
         self.heard: list[tuple[float, Event]] = []
@@ -73,6 +77,8 @@ class Talk:
         async for event in self.session.events():
             self.heard.append((self.now, event))
             self._news.set()
+            if self.reads_s:
+                await asyncio.sleep(self.reads_s)
 
     def do(self, command: Command) -> None:
         self.session.accept(command)

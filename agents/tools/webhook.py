@@ -115,7 +115,7 @@ class Webhook:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = [str(entry[4][0]) for entry in found]
         if not addresses or not all(map(is_public, addresses)):
-            raise ToolError(f"{self.name} points into a private network, which the settings do not allow.")
+            raise ToolError(f"{self.name} points into a private network; REPARTEE_PRIVATE_WEBHOOKS=true allows that.")
         return addresses[0]
 
 

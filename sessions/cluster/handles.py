@@ -9,6 +9,7 @@ from typing import Protocol
 from agents.errors import Overloaded
 from sessions.pipeline.live_session import LiveSession
 from sessions.pipeline.messages import AppendAudio, ClearAudio, Command, CommitAudio, Event
+from telemetry import counters, names
 
 
 class SessionHandle(Protocol):
@@ -40,6 +41,7 @@ class LocalHandle:
                 async with asyncio.timeout(self._audio_stall_s):
                     await self._session.hear(command)
             except TimeoutError:
+                counters.count(names.OVERLOADED, what="audio_in")
                 raise Stalled from None
         else:
             self._session.accept(command)

@@ -84,7 +84,7 @@ from sessions.pipeline.messages import (
     TurnClosed,
 )
 from sessions.pipeline.outbox import Outbox
-from sessions.pipeline.records import ItemKind, ItemRecorded, Journal, TurnRecorded
+from sessions.pipeline.records import ItemKind, ItemRecorded, Journal, SessionClosed, TurnRecorded
 from sessions.pipeline.replying import BUG, Plan, Reply, Status, first_of
 from sessions.pipeline.turns import Turn
 from sessions.pipeline.utterance import Utterance
@@ -293,6 +293,7 @@ class LiveSession:
             self._write_turn(self._asked, "session_closed")
         if reason == "failed":
             self._outbox.put(ErrorOccurred(self._fault, "server_error", kind="server_error"))
+        self._journal.write(SessionClosed(self._identity.session_id, datetime.now(UTC), reason))
         self._outbox.put(SessionEnded(reason))
 
     # --- the loop ------------------------------------------------------------------------------------
@@ -583,6 +584,7 @@ class LiveSession:
 
     def _start_side(self, command: CreateResponse) -> None:
         if len(self._side) >= self._bounds.side_responses:
+            counters.count(names.OVERLOADED, what="side_responses")
             raise ClientError(
                 f"At most {self._bounds.side_responses} out-of-band responses may run at once.",
                 code="rate_limit_exceeded",
@@ -688,6 +690,7 @@ class LiveSession:
         self._cut(reply, "cancelled", "client_cancelled")
         if self._turn is not None and self._turn.reply is reply:
             self._close_turn(self._turn)
+        self._answer_if_due()
 
     # --- turns ---------------------------------------------------------------------------------------
 

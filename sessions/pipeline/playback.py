@@ -58,6 +58,6 @@ class Ledger:
 
 
 def _whole_words(text: str, chars: int) -> str:
-    if chars >= len(text) or text[chars].isspace():
-        return text[:chars]
-    return text[: max(text.rfind(" ", 0, chars), 0)]
+    while 0 < chars < len(text) and not text[chars].isspace():
+        chars -= 1
+    return text[:chars]

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from agents.audio import Audio, join
 from agents.build import VoiceAgent
@@ -51,6 +51,7 @@ from sessions.pipeline.playback import Ledger
 from sessions.pipeline.text import sentences
 from telemetry.trace import TurnMarks
 
+T = TypeVar("T")
 Status = Literal["completed", "cancelled", "incomplete", "failed"]
 BUG = "Something went wrong on the server."
 """All that a client is told of what is our own fault."""
@@ -168,7 +169,7 @@ class Reply:
     async def _speak(self, words: AsyncGenerator[str, None]) -> None:
         if self.plan.modality == "text":
             async with aclosing(words):
-                async for word in words:
+                while (word := await self._next(words)) is not None:
                     await self._outbox.room()
                     self._write(word)
             return
@@ -186,11 +187,11 @@ class Reply:
             await self._outbox.room()
             self._begin_segments(self._begun + 1)
 
-    async def _next(self, speech: AsyncIterator[Speech]) -> Speech | None:
-        """The next piece. The watchdog of last resort: providers have shorter ones of their own."""
+    async def _next(self, stream: AsyncIterator[T]) -> T | None:
+        """The next of it, None at its end. The watchdog of last resort: providers have shorter ones of their own."""
         try:
             async with asyncio.timeout(self._bounds.reply_stall_s):
-                return await anext(speech, None)
+                return await anext(stream, None)
         except TimeoutError:
             raise ProviderTimeout("The reply stopped moving.", provider="reply") from None
 

@@ -9,6 +9,9 @@ from sessions.protocols.base import WireMessage
 
 
 class Transport(Protocol):
+    ended_by: str
+    """Why there are no more messages: "client_gone", or "shutdown" when this server is about to end."""
+
     def __aiter__(self) -> AsyncIterator[str | bytes]:
         """The client's messages; ends when it is gone."""
 

@@ -16,6 +16,8 @@ MAX_MESSAGE_CHARS = 24 * 1024 * 1024
 """The longest message taken from a client: one append carries up to 15 MiB, which is 20 MiB in base64."""
 REASON_BYTES = 123  # RFC 6455, 5.5.1
 TOO_BIG = 1009
+RESTART = 1012
+"""What uvicorn reports of the connections that it closes when it ends."""
 
 
 class WebSocketTransport:
@@ -29,6 +31,7 @@ class WebSocketTransport:
         self._receive = receive
         self._send = send
         self._state: Literal["connecting", "open", "closed"] = "connecting"
+        self.ended_by = "client_gone"
 
     async def connected(self) -> bool:
         """Wait for the client's request to connect; False if it left meanwhile."""
@@ -55,6 +58,8 @@ class WebSocketTransport:
             message = await self._receive()
             if message["type"] != "websocket.receive":
                 self._state = "closed"
+                if message.get("code") == RESTART:
+                    self.ended_by = "shutdown"
                 return
             text: str | None = message.get("text")
             data: str | bytes = message["bytes"] if text is None else text

@@ -12,6 +12,7 @@ from sessions.protocols.realtime_events import (
 )
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "events.md"
+CODE = re.compile(r"\bcode=\"([a-z_]+)\"")
 ROW = re.compile(r"^\| `([a-z_.]+)` \|", re.MULTILINE)
 
 
@@ -30,3 +31,9 @@ def test_events_sent_are_listed() -> None:
 
 def test_extensions_are_listed() -> None:
     assert sorted(events_under("Extensions")) == sorted(SERVER_EXTENSION_EVENTS)
+
+
+def test_codes_of_errors_are_listed() -> None:
+    sources = [path for package in ("agents", "sessions") for path in (PAGE.parents[2] / package).rglob("*.py")]
+    codes = {code for path in sources for code in CODE.findall(path.read_text())}
+    assert sorted(code for code in codes if f"`{code}`" not in PAGE.read_text()) == []

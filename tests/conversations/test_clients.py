@@ -180,6 +180,9 @@ def test_cancel_and_truncate() -> None:
             talk.do(CancelResponse())
             done = await talk.until(ResponseDone)
             assert (done.status, done.reason) == ("cancelled", "client_cancelled")
+            said_ms = talk.audio_ms()
+            await asyncio.sleep(2)
+            assert talk.audio_ms() == said_ms
             talk.do(TruncateItem(audio.item_id, 1_000_000))
             assert (await talk.until(ItemTruncated)).audio_end_ms == done.audio_ms
             talk.do(TruncateItem(audio.item_id, 500))

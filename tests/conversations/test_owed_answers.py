@@ -110,6 +110,8 @@ def test_speech_over_a_response_that_is_still_waiting_cancels_it() -> None:
             await talk.until(SpeechStarted)
             done = await talk.until(ResponseDone, within=1)
             assert (done.status, done.reason, done.options) == ("cancelled", "turn_detected", MARKED.options)
+            await talk.silence(5000)
+            assert len(talk.all(ResponseStarted)) == 1
 
     run(talk_once())
 
@@ -213,5 +215,21 @@ def test_silence_is_audio_too() -> None:
             await talk.session.hear(CommitAudio())
             talk.do(CreateResponse())
             assert (await talk.until(ResponseDone)).status == "completed"
+
+    run(talk_once())
+
+
+def test_a_response_that_waits_for_a_reply_begins_when_that_is_cancelled() -> None:
+    async def talk_once() -> None:
+        llm = ScriptedLLM([COUNTING, "Yes."], tokens_per_s=100)
+        async with conversation(llm=llm, config=BY_HAND) as talk:
+            talk.do(asks("this"))
+            talk.do(CreateResponse())
+            await talk.until(AudioOut)
+            await asyncio.sleep(1)
+            talk.do(MARKED)
+            talk.do(CancelResponse())
+            assert (await talk.until(ResponseDone)).status == "cancelled"
+            assert (await talk.until(ResponseDone, within=5)).options == MARKED.options
 
     run(talk_once())

@@ -6,19 +6,26 @@ import asyncio
 import gc
 import logging
 import random
+import socket
+import struct
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from types import AsyncGeneratorType
+from typing import Any
 
 import psutil
 import pytest
 import uvicorn
+from asgiref.sync import ThreadSensitiveContext
 from django.test import override_settings
 from pytest_django.plugin import DjangoDbBlocker
 from websockets.exceptions import ConnectionClosed
 
+import project.asgi  # noqa: F401 - sets up logging, which must come before caplog does
 from agents.as_code import apply_document
 from agents.audio import Audio
 from benchmarks.harness import RATE, Client, client, speech
@@ -51,9 +58,12 @@ def question() -> Audio:
 
 @asynccontextmanager
 async def served_here(port: int) -> AsyncIterator[host.SessionHost]:
-    """The real server on this event loop, where its tasks can be looked at."""
+    """The real server on this event loop, where its tasks can be looked at.
+
+    Its database thread is its own: the process's may hold a connection of an earlier test.
+    """
     server = uvicorn.Server(project_server.config(host="127.0.0.1", port=port))
-    async with asyncio.TaskGroup() as group:
+    async with ThreadSensitiveContext(), asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve(), name="uvicorn")
         async with asyncio.timeout(60):
             while not (server.started and all(host.readiness().values())):  # noqa: ASYNC110 - models load in threads
@@ -80,8 +90,8 @@ def abandoned_generators() -> Iterator[list[str]]:
     ours = (str(ROOT / "agents"), str(ROOT / "sessions"))
     hooks = sys.get_asyncgen_hooks()
 
-    def note(generator: AsyncGenerator[object, None]) -> None:
-        if generator.ag_code.co_filename.startswith(ours):
+    def note(generator: AsyncGenerator[Any, Any]) -> None:
+        if isinstance(generator, AsyncGeneratorType) and generator.ag_code.co_filename.startswith(ours):
             found.append(generator.__qualname__)
         if hooks.finalizer is not None:
             hooks.finalizer(generator)
@@ -145,13 +155,31 @@ async def test_two_hundred_sessions_dropped_at_random_moments_leave_nothing(
             before = rss_mib()
             await come_and_go(port, question, SESSIONS - WARM, moments)
             async with asyncio.timeout(10):  # what aborted transports are given to linger
-                while asyncio.all_tasks() - baseline or len(running) or open_connections(port):
+                while asyncio.all_tasks() - baseline or len(running) or open_connections(port):  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
             grown = rss_mib() - before
     assert not Counter(abandoned)
     assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     print(f"{SESSIONS - WARM} sessions dropped: memory {grown:+.1f} MiB")  # noqa: T201 - for those who run it with -s
     assert grown < 16
+
+
+def test_clients_that_leave_during_the_handshake_are_no_error(live_server_process: Server) -> None:
+    server = live_server_process
+    logged = len(server.log)
+    request = (
+        "GET /v1/realtime?model=guide HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+        f"Authorization: Bearer {server.key}\r\n\r\n"
+    )
+    for n in range(200):
+        with socket.create_connection(("127.0.0.1", server.port)) as line:
+            if n % 2:
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by RST, not FIN
+            line.sendall(request.encode())
+            time.sleep(n % 20 / 1000)
+    server.wait_for("/readyz", within_s=10)
+    assert "Traceback" not in server.log[logged:]
 
 
 async def test_fifty_idle_sessions_take_little_memory_each(

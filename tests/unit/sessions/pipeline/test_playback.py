@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agents.audio import Audio
@@ -31,6 +31,7 @@ def test_words_are_heard_by_their_share_of_the_audio() -> None:
     assert book.text_until(9999) == "One two. Three four."
 
 
+@example([("One\nand\x85two", 1000)], 400, 900)
 @given(
     st.lists(st.tuples(st.text(max_size=30), st.floats(1, 5000)), max_size=6),
     st.floats(0, 10_000),
