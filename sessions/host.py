@@ -30,8 +30,9 @@ from sessions.cluster.handles import LocalHandle
 from sessions.journal import DatabaseJournal, database_journal
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.listening import Ears
-from sessions.pipeline.live_session import Identity, LiveSession
+from sessions.pipeline.live_session import LiveSession
 from sessions.pipeline.messages import SessionConfig
+from sessions.pipeline.turns import Identity
 from telemetry import counters, names
 
 log = logging.getLogger(__name__)

@@ -55,8 +55,8 @@ async def _read(transport: Transport, protocol: WireProtocol, handle: SessionHan
         for command in decoded.commands:
             try:
                 await handle.send(command)
-            except Stalled as error:
-                raise _Over(1013, str(error)) from None
+            except Stalled:
+                raise _Over(1013, "failed") from None
             except Overloaded as error:
                 event_id = getattr(command, "event_id", None)
                 refusal = ErrorOccurred(str(error), "rate_limit_exceeded", None, event_id, "server_error")

@@ -22,7 +22,7 @@ from agents.providers.scripted import ScriptedLLM, ScriptedSTT, ScriptedTTS, Scr
 from agents.spec import AgentSpec
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.listening import Ears
-from sessions.pipeline.live_session import Identity, LiveSession
+from sessions.pipeline.live_session import LiveSession
 from sessions.pipeline.messages import (
     AppendAudio,
     AudioOut,
@@ -34,6 +34,7 @@ from sessions.pipeline.messages import (
     TextOut,
 )
 from sessions.pipeline.records import Record
+from sessions.pipeline.turns import Identity
 from tests.fakes.brain import ClientToolbox, PlainBrain
 
 E = TypeVar("E")

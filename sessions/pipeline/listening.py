@@ -176,6 +176,11 @@ class Listening:
             self._drop()
 
     @property
+    def heard_ms(self) -> int:
+        """Audio heard so far, as the client counts it."""
+        return self._tail.end_sample * 1000 // RATE
+
+    @property
     def in_turn(self) -> bool:
         return self._taker.in_turn
 

@@ -10,19 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 
 from agents.build import VoiceAgent
 from agents.errors import ClientError, Overloaded, ProviderError
 from agents.interfaces import (
-    CompletionOptions,
     Message,
-    ReplyRequest,
     ToolCall,
-    ToolSpec,
     Transcript,
-    VoiceOptions,
 )
 from agents.tools.toolbox import ShieldedToolbox
 from sessions.pipeline.bounds import Bounds
@@ -47,8 +42,6 @@ from sessions.pipeline.messages import (
     AudioCleared,
     AudioCommand,
     AudioCommitted,
-    CallItem,
-    CallOutputItem,
     CancelResponse,
     ClearAudio,
     CloseSession,
@@ -62,6 +55,7 @@ from sessions.pipeline.messages import (
     DeleteItem,
     ErrorOccurred,
     Event,
+    IdleTimedOut,
     Item,
     ItemAdded,
     ItemDeleted,
@@ -84,27 +78,20 @@ from sessions.pipeline.messages import (
     TurnClosed,
 )
 from sessions.pipeline.outbox import Outbox
-from sessions.pipeline.records import ItemKind, ItemRecorded, Journal, SessionClosed, TurnRecorded
-from sessions.pipeline.replying import BUG, Plan, Reply, Status, first_of
-from sessions.pipeline.turns import Turn
+from sessions.pipeline.planning import make_plan
+from sessions.pipeline.recorder import Recorder
+from sessions.pipeline.records import Journal
+from sessions.pipeline.replying import BUG, Reply, Status, first_of
+from sessions.pipeline.turns import Identity, Turn
 from sessions.pipeline.utterance import Utterance
 from telemetry import counters, names
 from telemetry.names import EndReason
-from telemetry.trace import PROCESS_KEY, Anchor, TurnMarks, close_turn
+from telemetry.trace import TurnMarks
 
 PLAYBACK_REPORT_MS = 1500
 """How long past its expected end a client that reports playback may take to say that it ended."""
 HOLD_S = 1.0
 """Speech over a reply is judged within 200 ms of its audio; a client that sends no more must not silence us."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What a session is called in records and traces. `trace_key` makes the ids of its turns' traces."""
-
-    session_id: str
-    transport: str
-    trace_key: bytes = field(default=PROCESS_KEY, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +128,13 @@ class _RoomAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class _Silence:
+    """Nobody has spoken since `reply` was heard, for as long as the client's idle timeout."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
 class _Due:
     """A response that is owed: for the user's item `item_id`, or None if the client asked for it."""
 
@@ -149,7 +143,7 @@ class _Due:
     failure: ProviderError | None = None
 
 
-_Inward = _Ordered | Heard | _ReplyEnded | _TurnOver | _TimeUp | _HoldOver | _RoomAgain
+_Inward = _Ordered | Heard | _ReplyEnded | _TurnOver | _TimeUp | _HoldOver | _RoomAgain | _Silence
 
 
 class LiveSession:
@@ -172,11 +166,10 @@ class LiveSession:
         self._agent = agent
         self._identity = identity
         self._bounds = bounds
-        self._journal = journal
         self._clock = clock
         self._new_id = new_id
         self._config = config
-        self._anchor = Anchor.now(clock)
+        self._recorder = Recorder(journal, agent.spec, identity, clock=clock, items=2 * bounds.conversation_items)
         self._outbox = Outbox(bounds.events_out, bounds.audio_events_out)
         self._conversation = Conversation(
             max_items=bounds.conversation_items, audio_items=bounds.item_audio_items, audio_ms=bounds.item_audio_ms
@@ -204,8 +197,6 @@ class LiveSession:
         self._transcripts: dict[str, Transcribed | NotTranscribed] = {}
         self._awaited: set[str] = set()
         self._due: _Due | None = None
-        self._recorded: dict[str, tuple[int, int]] = {}
-        self._records = 0
         self._last_heard_at = clock()
         self._ending: str | None = None
         self._fault = BUG
@@ -293,7 +284,7 @@ class LiveSession:
             self._write_turn(self._asked, "session_closed")
         if reason == "failed":
             self._outbox.put(ErrorOccurred(self._fault, "server_error", kind="server_error"))
-        self._journal.write(SessionClosed(self._identity.session_id, datetime.now(UTC), reason))
+        self._recorder.closed(reason)
         self._outbox.put(SessionEnded(reason))
 
     # --- the loop ------------------------------------------------------------------------------------
@@ -314,6 +305,8 @@ class LiveSession:
                     self._release()
                 case _RoomAgain():
                     pass
+                case _Silence(reply):
+                    self._on_silence(reply)
                 case _:
                     self._on_heard(message)
             self._carry_out_deferred()
@@ -603,31 +596,17 @@ class LiveSession:
         failure: ProviderError | None = None,
         turn: Turn | None = None,
     ) -> Reply:
-        config, spec = self._config, self._agent.spec
-        greets = (
-            spec.greeting
-            and turn is not None
-            and not len(self._conversation)
-            and options == replace(ResponseOptions(), metadata=options.metadata, modality=options.modality)
-        )
-        limit = options.max_output_tokens or config.max_output_tokens
-        plan = Plan(
-            response_id=self._new_id("resp"),
-            options=options,
-            modality=options.modality or config.modality,
-            voice=VoiceOptions(options.voice or config.voice or spec.tts.voice, config.speed),
-            request=ReplyRequest(
-                self._conversation.messages(self._context(options)),
-                config.instructions if options.instructions is None else options.instructions,
-                CompletionOptions(options.tool_choice or config.tool_choice, limit, spec.llm.temperature),
-            ),
-            max_output_tokens=limit,
-            script=spec.greeting if greets else None,
-            failure=failure,
+        plan = make_plan(
+            self._new_id("resp"),
+            options,
+            spec=self._agent.spec,
+            config=self._config,
+            conversation=self._conversation,
+            turn=turn,
             turn_id=None if turn is None else f"{self._identity.session_id}.{turn.index}",
-            user_end_sample=None if turn is None else turn.user_end_sample,
+            failure=failure,
         )
-        tools: tuple[ToolSpec, ...] = config.tools if options.tools is None else options.tools
+        tools = self._config.tools if options.tools is None else options.tools
         return Reply(
             plan,
             self._agent,
@@ -642,15 +621,6 @@ class LiveSession:
     def _on_tool_ended(self, call: ToolCall, output: str) -> None:
         """What a tool of the agent's own did belongs to the history, even if the reply was interrupted."""
         self._conversation.remember(Message("assistant", "", calls=(call,)), Message("tool", output, call_id=call.id))
-
-    def _context(self, options: ResponseOptions) -> list[Item] | None:
-        """The items a response is to see instead of the conversation, if it says so."""
-        if options.input is None:
-            return None
-        return [
-            self._conversation.get(item, code="item_reference_not_found") if isinstance(item, str) else item
-            for item in options.input
-        ]
 
     def _run(self, reply: Reply) -> None:
         reply.start()
@@ -672,8 +642,30 @@ class LiveSession:
         left_s = reply.pacer.unplayed_ms() / 1000
         if self._turn is not None and self._turn.reply is reply:
             self._expect_turn_end(self._turn, left_s)
+        idle_ms = self._config.turn_detection.idle_timeout_ms
         if reply.hang_up:
             self._later(left_s + 0.2, _TimeUp("hang_up"))
+        elif idle_ms is not None and self._config.turn_detection.type != "none":
+            self._later(left_s + idle_ms / 1000, _Silence(reply))
+        self._answer_if_due()
+
+    def _on_silence(self, reply: Reply) -> None:
+        """The user says nothing: the silence becomes an item, and the agent speaks up."""
+        if reply is not self._reply or self._due is not None or self._awaited or self._speaking is not None:
+            return
+        end_ms = self._listening.heard_ms
+        item = MessageItem(self._new_item_id(), "user", (Content("audio", transcript=""),))
+        idle_ms = self._config.turn_detection.idle_timeout_ms or 0
+        self._outbox.put(IdleTimedOut(item.id, max(0, end_ms - idle_ms), end_ms))
+        previous = self._conversation.add(item)
+        self._outbox.put(AudioCommitted(item.id, previous))
+        self._outbox.put(ItemAdded(item, previous))
+        self._outbox.put(ItemDone(item, previous))
+        if self._config.transcription:
+            self._outbox.put(TranscriptCompleted(item.id, "", 0.0))
+        self._asked = self._new_turn(TurnMarks(self._clock))
+        self._asked.kind, self._asked.initiator = "agent_initiated", "agent"
+        self._due = _Due(CreateResponse(), item.id)
         self._answer_if_due()
 
     def _cancel_response(self, command: CancelResponse) -> None:
@@ -720,32 +712,7 @@ class LiveSession:
             self._write_turn(turn, end_reason or turn.end_reason())
 
     def _write_turn(self, turn: Turn, end_reason: EndReason) -> None:
-        reply = turn.reply
-        if reply is not None and reply.error is not None:
-            turn.marks.fact(names.ERROR_TYPE_FACT, type(reply.error).__name__)
-        if reply is not None:
-            turn.marks.fact("output_tokens", reply.usage.output_tokens)
-            turn.marks.fact("input_tokens", reply.usage.input_tokens)
-            turn.marks.fact("audio_ms", round(reply.ledger.audio_ms))
-            if reply.pacer.released_ms:
-                turn.marks.fact("played_ms", round(reply.played_ms))
-                turn.marks.fact("underrun_ms", round(reply.pacer.underrun_ms, 1))
-                turn.marks.fact("delta_lateness_ms", round(reply.pacer.lateness_ms, 1))
-        trace = close_turn(
-            turn.marks,
-            anchor=self._anchor,
-            session_id=self._identity.session_id,
-            index=turn.index,
-            agent=self._agent.spec.slug,
-            agent_version=self._agent.spec.version,
-            transport=self._identity.transport,
-            kind="tool" if turn.kind == "plain" and "tool[0].start" in turn.marks.at else turn.kind,
-            initiator=turn.initiator,
-            end_reason=end_reason,
-            trace_key=self._identity.trace_key,
-        )
-        self._journal.write(TurnRecorded(trace))
-        self._outbox.put(TurnClosed(trace.to_dict()))
+        self._outbox.put(TurnClosed(self._recorder.turn(turn, end_reason).to_dict()))
 
     def _on_playback(self, report: ReportPlayback) -> None:
         turn, reply = self._turn, self._reply
@@ -778,52 +745,17 @@ class LiveSession:
         self._ending = reason
 
     def _record_reply(self, reply: Reply) -> None:
-        message = reply.message
-        if message is None or message.id not in self._conversation:
-            return
-        turn = self._turn if self._turn is not None and self._turn.reply is reply else None
-        heard = reply.ledger.heard_ms
-        self._record(
-            message,
-            heard_ms=None if heard is None else round(heard),
-            audio_ms=round(reply.ledger.audio_ms),
-            heard_chars=None if heard is None else len(reply.ledger.heard_text),
-            turn=turn,
-        )
+        if reply.message is not None and reply.message.id in self._conversation:
+            turn = self._turn if self._turn is not None and self._turn.reply is reply else None
+            self._recorder.reply(reply, turn_index=self._turn_index(turn))
 
-    def _record(
-        self,
-        item: Item,
-        *,
-        heard_ms: int | None = None,
-        audio_ms: int | None = None,
-        heard_chars: int | None = None,
-        turn: Turn | None = None,
-    ) -> None:
-        kind, role, text = _described(item)
-        if item.id not in self._recorded:
-            turn = turn or self._asked or self._turn
-            self._recorded[item.id] = self._records, turn.index if turn else max(0, self._turns - 1)
-            self._records += 1
-            if len(self._recorded) > 2 * self._bounds.conversation_items:
-                del self._recorded[next(iter(self._recorded))]
-        index, turn_index = self._recorded[item.id]
-        self._journal.write(
-            ItemRecorded(
-                session_id=self._identity.session_id,
-                index=index,
-                item_id=item.id,
-                turn_index=turn_index,
-                kind=kind,
-                role=role,
-                text=text,
-                at=datetime.now(UTC),
-                heard_ms=heard_ms,
-                audio_ms=audio_ms,
-                interrupted=heard_ms is not None,
-                heard_chars=heard_chars,
-            )
-        )
+    def _record(self, item: Item, *, heard_ms: float | None = None, audio_ms: float | None = None) -> None:
+        turn_index = self._turn_index(self._asked or self._turn)
+        self._recorder.item(item, turn_index=turn_index, heard_ms=heard_ms, audio_ms=audio_ms)
+
+    def _turn_index(self, turn: Turn | None) -> int:
+        """The turn's, or that of the last one begun."""
+        return turn.index if turn is not None else max(0, self._turns - 1)
 
     def _new_item_id(self) -> str:
         return self._new_id("item")
@@ -831,14 +763,3 @@ class LiveSession:
 
 class _Ended(Exception):
     """Leaves the session's task group, and with it ends every task in it."""
-
-
-def _described(item: Item) -> tuple[ItemKind, str, str]:
-    """(kind, role, text) for the records."""
-    match item:
-        case CallItem():
-            return "function_call", "assistant", f"{item.name}({item.arguments})"
-        case CallOutputItem():
-            return "function_call_output", "tool", item.output
-        case MessageItem():
-            return "message", item.role, " ".join(part.text or part.transcript or "" for part in item.content).strip()

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sessions.pipeline.replying import Reply
 from telemetry.names import EndReason, Initiator, Kind
-from telemetry.trace import TurnMarks
+from telemetry.trace import PROCESS_KEY, TurnMarks
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a session is called in records and traces. `trace_key` makes the ids of its turns' traces."""
+
+    session_id: str
+    transport: str
+    trace_key: bytes = field(default=PROCESS_KEY, repr=False)
 
 
 @dataclass(slots=True)

@@ -58,3 +58,21 @@ def test_no_more_than_the_lead_is_unplayed_when_the_user_says_stop() -> None:
             assert released_ms <= (talk.now - first_at) * 1000 + 300 + 100
 
     run(talk_once())
+
+
+def test_audio_that_a_slow_client_has_not_read_is_taken_back() -> None:
+    async def talk_once() -> None:
+        llm = ScriptedLLM([SPEECH], tokens_per_s=500)
+        async with conversation(llm=llm, tts=ScriptedTTS(speed=50)) as talk:
+            await talk.speak(500)
+            await talk.until_while_silent(AudioOut)
+            talk.reads_s = 0.3
+            await talk.silence(2000)
+            await talk.speak(300)
+            talk.reads_s = 0
+            await talk.until_while_silent(ResponseDone)
+            kinds = [type(event) for _, event in talk.heard]
+            cut = len(kinds) - 1 - kinds[::-1].index(SpeechStarted)
+            assert AudioOut not in kinds[cut:]
+
+    run(talk_once())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 
 from agents.audio import Audio
+from agents.interfaces import Transcript
 from agents.providers.scripted import ScriptedEndOfTurn, ScriptedLLM, ScriptedSTT, tone
 from agents.spec import TurnDetection
 from sessions.pipeline.bounds import Bounds
@@ -27,6 +29,7 @@ from sessions.pipeline.messages import (
     TranscriptCompleted,
     TurnClosed,
 )
+from telemetry.trace import TurnMarks
 from tests.scenario import RATE, Talk, conversation
 from tests.virtual_time import run
 
@@ -235,5 +238,36 @@ def test_marks_keep_their_order_when_audio_comes_in_bursts(burst_ms: int) -> Non
             order = ["turn_open", "user_speech_start", "user_speech_end", "vad_stop", "eot_decided", "turn_committed"]
             moments = [marks[name] for name in [*order, "first_audio_sent", "turn_close"]]
             assert moments == sorted(moments)
+
+    run(talk_once())
+
+
+class CountedSTT:
+    """Counts how many streams are being read at a time."""
+
+    def __init__(self) -> None:
+        self.reading = 0
+        self.most = 0
+
+    async def transcribe(self, audio: AsyncIterator[Audio], marks: TurnMarks) -> AsyncGenerator[Transcript, None]:
+        self.reading += 1
+        self.most = max(self.most, self.reading)
+        try:
+            async for _ in audio:
+                pass
+            yield Transcript("hello", final=True)
+        finally:
+            self.reading -= 1
+
+
+def test_speech_is_read_by_one_transcription_at_a_time() -> None:
+    async def talk_once() -> None:
+        stt = CountedSTT()
+        async with conversation(stt=stt) as talk:
+            for _ in range(4):
+                await talk.speak(400)
+                await talk.silence(300)
+            await talk.until_while_silent(ResponseDone)
+            assert (stt.most, stt.reading) == (1, 0)
 
     run(talk_once())

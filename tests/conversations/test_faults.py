@@ -175,3 +175,14 @@ async def ask_once(agent: VoiceAgent, heard: list[tuple[float, Event]]) -> None:
         await asyncio.sleep(0.1)
         await talk.speak(20)
         await talk.until(SessionEnded)
+
+
+def test_words_that_were_thought_of_before_a_fault_but_not_voiced_are_never_heard() -> None:
+    async def talk_once() -> None:
+        llm = ScriptedLLM(["One two three. Four five six. Seven eight nine."], fault=Fault("fail", after=8))
+        async with conversation(llm=llm, tts=ScriptedTTS(first_s=0.5)) as talk:
+            talk.do(CreateResponse())
+            await talk.until(ResponseDone)
+            assert talk.said().startswith(APOLOGY)
+
+    run(talk_once())

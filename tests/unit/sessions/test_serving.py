@@ -134,9 +134,7 @@ def test_a_full_inbox_refuses_the_command_and_the_connection_lives() -> None:
 def test_audio_that_is_not_processed_closes_the_connection() -> None:
     wire, session = Wire(["no", "b"]), Session([], refusing(Stalled()))
     served(wire, session)
-    assert wire.closed is not None
-    assert wire.closed[0] == 1013
-    assert session.closed == wire.closed[1]
+    assert (wire.closed, session.closed) == ((1013, "failed"), "failed")
 
 
 def test_a_client_that_does_not_read_is_closed() -> None:

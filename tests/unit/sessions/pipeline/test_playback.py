@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from agents.audio import Audio
 from agents.interfaces import Speech
 from sessions.pipeline.pacing import Pacer, recut
+from sessions.pipeline.pipes import Pipeline
 from sessions.pipeline.playback import Ledger
 from tests.virtual_time import run
 
@@ -121,3 +122,23 @@ def test_recut_loses_nothing_and_starts_small() -> None:
     assert sum(piece.audio.samples for piece in pieces) == 25_000
     assert pieces[0].audio.ms == 40
     assert max(piece.audio.ms for piece in pieces) == 100
+
+
+def test_leaving_a_recut_voice_stops_it_at_once() -> None:
+    async def main() -> None:
+        closed = False
+
+        async def speech() -> AsyncGenerator[Speech, None]:
+            nonlocal closed
+            try:
+                while True:
+                    yield Speech(Audio.silence(500, 24_000), 0)
+            finally:
+                closed = True
+
+        async with Pipeline() as p:
+            pieces = p.stage("speech", recut(speech(), first_ms=40, ms=100), size=2)
+            await anext(pieces)
+        assert closed
+
+    run(main())
