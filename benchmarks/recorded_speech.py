@@ -67,10 +67,8 @@ def main() -> None:
         if exchange.clip in texts:
             expected, got = words(texts[exchange.clip]), words(exchange.heard)
             wrong, total = wrong + errors(expected, got), total + len(expected)
-        delay = exchange.voice_to_voice_ms
-        print(
-            f"{exchange.clip}: {'-' if delay is None else round(delay)} ms\n  heard {exchange.heard}\n  said  {exchange.answer}"
-        )
+        delay = "-" if exchange.voice_to_voice_ms is None else f"{exchange.voice_to_voice_ms:.0f} ms"
+        print(f"{exchange.clip}: {delay}\n  heard {exchange.heard}\n  said  {exchange.answer}")
     for problem in held.errors:
         print(f"problem: {problem}")
     answered = [word for exchange in held.exchanges for word in words(exchange.answer)]
