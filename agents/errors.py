@@ -6,8 +6,7 @@ ReparteeError
 ├── ProviderError      a model service failed: the fallback is tried, else a spoken apology
 │   └── ProviderTimeout   it neither answered nor failed in time
 ├── ToolError          a tool failed: its message goes back to the brain
-├── Overloaded         a bound was reached: the caller is told to come back later
-└── LeaseLost          another worker owns this session now: stop quietly
+└── Overloaded         a bound was reached: the caller is told to come back later
 
 A class's docstring is its default message. Anything else that is raised is a bug.
 """
@@ -59,7 +58,3 @@ class ToolError(ReparteeError):
 
 class Overloaded(ReparteeError):
     """Too much at once; try again shortly."""
-
-
-class LeaseLost(ReparteeError):
-    """Another worker owns this session now."""

@@ -26,7 +26,6 @@ from sessions.pipeline.live_session import LiveSession
 from sessions.pipeline.messages import (
     AppendAudio,
     AudioOut,
-    CloseSession,
     Command,
     Event,
     SessionConfig,
@@ -191,4 +190,4 @@ async def conversation(
         group.create_task(session.run())
         group.create_task(talk.listen())
         yield talk
-        session.accept(CloseSession())
+        session.end("closed")

@@ -40,7 +40,6 @@ class Lexicon:
         for word in vocabulary:
             self._rows.setdefault(stem(word), []).append(row[word])
         self._vectors = model.embed(vocabulary)
-        self._rarities = np.array([self.rarity(stem(word)) for word in vocabulary], dtype=np.float32)
         self._words = np.array([row[word] for words in held for word in words], dtype=np.intp)
         self._filled = np.array([bool(words) for words in held], dtype=np.bool_)
         self._starts = np.cumsum([0, *(len(words) for words in held if words)], dtype=np.intp)[:-1]
@@ -61,25 +60,12 @@ class Lexicon:
         out = np.zeros(self._texts, dtype=np.float32)
         if query.words and self._starts.size:
             best = np.maximum.reduceat(self._similar(query)[:, self._words], self._starts, axis=1)
-            out[self._filled] = query.weights @ best / query.weights.sum()
-        return out
-
-    def likeness(self, query: Query) -> Vector:
-        """The harmonic mean of how much each text covers the question, and the question the text."""
-        out = np.zeros(self._texts, dtype=np.float32)
-        if not query.words or not self._starts.size:
-            return out
-        similar = self._similar(query)[:, self._words]
-        rarities = self._rarities[self._words]
-        covered = query.weights @ np.maximum.reduceat(similar, self._starts, axis=1) / query.weights.sum()
-        needed = np.add.reduceat(similar.max(axis=0) * rarities, self._starts)
-        needed /= np.add.reduceat(rarities, self._starts)
-        out[self._filled] = 2 * covered * needed / np.maximum(covered + needed, 1e-6)
+            out[self._filled] = np.einsum("q,qt->t", query.weights, best) / query.weights.sum()
         return out
 
     def _similar(self, query: Query) -> Vector:
         """Likeness of each question word to each word held, shape (question, vocabulary)."""
-        cosines = query.vectors @ self._vectors.T
+        cosines: Vector = np.einsum("qd,vd->qv", query.vectors, self._vectors)  # BLAS threads would spin on after it
         cosines[cosines < _RELATED] = 0
         for at, word in enumerate(query.words):
             cosines[at, self._rows.get(stem(word), [])] = 1

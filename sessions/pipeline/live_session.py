@@ -44,7 +44,6 @@ from sessions.pipeline.messages import (
     AudioCommitted,
     CancelResponse,
     ClearAudio,
-    CloseSession,
     Command,
     CommitAudio,
     Configure,
@@ -353,8 +352,6 @@ class LiveSession:
                 self._cancel_response(command)
             case ReportPlayback():
                 self._on_playback(command)
-            case CloseSession(reason):
-                self._ending = reason
             case AppendAudio() | CommitAudio() | ClearAudio():
                 raise AssertionError("audio goes through hear()")
 

@@ -184,11 +184,6 @@ class ReportPlayback:
     voice_to_voice_ms: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CloseSession:
-    reason: str = "closed"
-
-
 AudioCommand = AppendAudio | CommitAudio | ClearAudio
 Command = (
     AudioCommand
@@ -200,7 +195,6 @@ Command = (
     | CreateResponse
     | CancelResponse
     | ReportPlayback
-    | CloseSession
 )
 
 

@@ -18,7 +18,4 @@ class Transport(Protocol):
     async def send(self, message: WireMessage) -> None:
         """Wait until the message is handed on. A client that does not read makes this wait."""
 
-    def drop_audio(self) -> None:
-        """Forget audio not yet handed on."""
-
     async def close(self, code: int, reason: str = "") -> None: ...

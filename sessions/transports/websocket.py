@@ -77,9 +77,6 @@ class WebSocketTransport:
             case Audio():
                 raise TypeError("A WebSocket has no media path: the protocol must encode audio.")
 
-    def drop_audio(self) -> None:
-        """Nothing waits here: the session itself releases audio no faster than it is played."""
-
     async def close(self, code: int, reason: str = "") -> None:
         short = reason.encode()[:REASON_BYTES].decode(errors="ignore")
         await self._put({"type": "websocket.close", "code": code, "reason": short})

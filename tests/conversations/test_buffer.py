@@ -255,6 +255,7 @@ class CountedSTT:
         try:
             async for _ in audio:
                 pass
+            await asyncio.sleep(0.3)
             yield Transcript("hello", final=True)
         finally:
             self.reading -= 1

@@ -1,33 +1,39 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import threading
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from agents.providers.local.models import LocalModels
+from agents.audio import Audio
+from agents.providers.local.models import LocalModels, LocalOptions
 from agents.providers.openai_compatible.client import Clients
-from agents.spec import TurnDetection
 from sessions.host import SessionHost
 from sessions.journal import DatabaseJournal
 from sessions.pipeline.bounds import Bounds
-from sessions.pipeline.messages import CloseSession, CreateResponse, SessionConfig, TurnClosed
-from telemetry.trace import trace_ids
-from tests.scenario import Kept, make_agent
-
-KEY = b"the same in every process"
+from tests.scenario import Kept
 
 
-async def test_the_ids_of_a_trace_are_those_that_any_process_would_give_it(tmp_path: Path) -> None:
-    models = LocalModels(tmp_path)
-    host = SessionHost(models, Clients(), cast("DatabaseJournal", Kept()), Bounds(), KEY)
-    config = SessionConfig(modality="text", turn_detection=TurnDetection(type="none"))
-    trace: Mapping[str, Any] = {}
-    async with host._group:
-        handle = host.open(make_agent(), config, session_id="sess_1", transport="websocket")
-        await handle.send(CreateResponse())
-        async for event in handle.events():
-            if isinstance(event, TurnClosed):
-                trace = event.trace
-                await handle.send(CloseSession())
-    models.close()
-    assert (trace["trace_id"], trace["span_id"]) == trace_ids("sess_1", 0, KEY)
+class PatientVAD:
+    """A stream whose windows are judged only when all sessions have asked."""
+
+    def __init__(self, go: threading.Event) -> None:
+        self._go = go
+
+    def push(self, audio: Audio) -> list[tuple[int, float]]:
+        self._go.wait(10)
+        return [(audio.samples, 0.0)]
+
+
+async def test_sessions_that_all_ask_the_vad_at_once_take_turns(tmp_path: Path) -> None:
+    models = LocalModels(tmp_path, LocalOptions(queue=4))
+    host = SessionHost(models, Clients(), cast(DatabaseJournal, Kept()), Bounds(), b"key")
+    go, audio = threading.Event(), Audio.silence(20, 16_000)
+    try:
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(host._detect(PatientVAD(go), audio)) for _ in range(50)]
+            await asyncio.sleep(0)
+            go.set()
+        assert [task.result() for task in asked] == [[(320, 0.0)]] * 50
+    finally:
+        models.close()

@@ -59,8 +59,6 @@ class Wire:
             await asyncio.sleep(1e6)
         self.sent.append(message)
 
-    def drop_audio(self) -> None: ...
-
     async def close(self, code: int, reason: str = "") -> None:
         self.closed = code, reason
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from agents.audio import Audio
 from agents.interfaces import Speech
 from sessions.pipeline.pacing import Pacer, recut
-from sessions.pipeline.pipes import Pipeline
 from sessions.pipeline.playback import Ledger
 from tests.virtual_time import run
 
@@ -30,6 +29,7 @@ def test_words_are_heard_by_their_share_of_the_audio() -> None:
     assert book.text_until(800) == "One two."
     assert book.text_until(1600) == "One two. Three"
     assert book.text_until(9999) == "One two. Three four."
+    assert ledger(("One\ntwo three", 1200)).text_until(600) == "One"
 
 
 @example([("One\nand\x85two", 1000)], 400, 900)
@@ -136,9 +136,9 @@ def test_leaving_a_recut_voice_stops_it_at_once() -> None:
             finally:
                 closed = True
 
-        async with Pipeline() as p:
-            pieces = p.stage("speech", recut(speech(), first_ms=40, ms=100), size=2)
-            await anext(pieces)
+        pieces = recut(speech(), first_ms=40, ms=100)
+        await anext(pieces)
+        await pieces.aclose()
         assert closed
 
     run(main())
