@@ -78,10 +78,10 @@ function grid(svg, total, height, scale) {
   const step = [50, 100, 200, 250, 500, 1000, 2000, 5000].find((ms) => total / ms <= 5) ?? 10_000;
   for (let ms = 0; ms <= total - step / 3; ms += step) {
     const x = scale(ms);
-    svg.append(
-      node("line", { x1: x, x2: x, y1: 16, y2: height, class: "grid" }),
-      node("text", { x, y: height + 16, class: "tick" }, ms === 0 ? "you stop" : `${ms}`),
-    );
+    svg.append(node("line", { x1: x, x2: x, y1: 16, y2: height, class: "grid" }));
+    if (total - ms > total / 6) {
+      svg.append(node("text", { x, y: height + 16, class: "tick" }, ms === 0 ? "you stop" : `${ms}`));
+    }
   }
   svg.append(node("text", { x: "100%", y: height + 16, class: "tick last" }, `${Math.round(total)} ms`));
 }
