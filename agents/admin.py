@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, Model, QuerySet
+from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
 from unfold.admin import ModelAdmin, StackedInline
@@ -210,7 +210,7 @@ class DocumentInline(StackedInline):  # type: ignore[misc]  # unfold has no type
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Document]:
         documents: QuerySet[Document] = super().get_queryset(request)
-        return documents.annotate(chunk_count=Count("chunks"))
+        return documents.annotate(chunk_count=Count("chunks", filter=~Q(chunks__text="")))
 
     @admin.display(description="Passages")
     def passages(self, document: Any) -> int:
@@ -232,7 +232,8 @@ class KnowledgeBaseAdmin(InUseAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[KnowledgeBase]:
         bases: QuerySet[KnowledgeBase] = super().get_queryset(request)
         return bases.annotate(
-            document_count=Count("documents", distinct=True), passage_count=Count("documents__chunks", distinct=True)
+            document_count=Count("documents", distinct=True),
+            passage_count=Count("documents__chunks", filter=~Q(documents__chunks__text=""), distinct=True),
         )
 
     @admin.display(description="Documents", ordering="document_count")

@@ -15,6 +15,7 @@ _HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*$")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _ITEM = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(.*)$")
 _ASKED = re.compile(r"<!--\s*asked:\s*(.*?)\s*-->", re.IGNORECASE)
+_NOT = re.compile(r"<!--\s*not:\s*(.*?)\s*-->", re.IGNORECASE | re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _RULE = re.compile(r"^[\s|:*_-]*$")
 
@@ -37,6 +38,8 @@ class ChunkData:
 
     The same text may be there several times under one title: first under its own section, then with
     questions it answers in place of the section, which are only other ways to find it.
+
+    A chunk without text is a decoy: its section is a question that sounds alike and is not answered here.
     """
 
     text: str
@@ -60,6 +63,13 @@ def chunk(markdown: str) -> list[Chunk]:
         for passage in _joined(paragraphs)
         for piece in _cut(passage.text)
     ]
+
+
+def decoys(markdown: str) -> list[str]:
+    """The questions that a document says it does not answer: `<!-- not: How …?; Who …? -->`, anywhere outside code."""
+    listed = _NOT.findall("\n".join(_uncoded(markdown)))
+    questions = (" ".join(question.split()) for questions in listed for question in questions.split(";"))
+    return list(dict.fromkeys(filter(None, questions)))
 
 
 @dataclass(slots=True)
@@ -97,9 +107,12 @@ def _sections(markdown: str) -> Iterator[tuple[str, list[_Paragraph]]]:
 
 def _without_code(markdown: str) -> Iterator[str]:
     """The lines that are read; other comments than questions go the way of code."""
+    return _uncoded(_COMMENT.sub(lambda comment: comment[0] if _ASKED.fullmatch(comment[0]) else "", markdown))
+
+
+def _uncoded(markdown: str) -> Iterator[str]:
     fence = ""
-    shown = _COMMENT.sub(lambda comment: comment[0] if _ASKED.fullmatch(comment[0]) else "", markdown)
-    for line in shown.splitlines():
+    for line in markdown.splitlines():
         if mark := _FENCE.match(line):
             fence = "" if fence == mark[1] else fence or mark[1]
             yield ""

@@ -1,7 +1,8 @@
 """Search over chunks, in memory: what they mean by sentence embeddings, and the words they share.
 
 Meaning does most of the work; shared words, weighted by their rarity, catch names and jargon that the
-embedding does not know. `benchmarks/guide_answers.py` measures the whole.
+embedding does not know. Questions that the documents say they do not answer lower
+the scores of those like them. `benchmarks/guide_answers.py` measures the whole.
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ class _Weights:
     overlap: float = 0.3
 
 
+_DECOY_WEIGHT = 0.3
+_DECOY_LEAST = 0.2
+_DECOY_USUAL = 0.37
+"""A question whose cosine with the nearest decoy is this keeps its scores, so one threshold serves with and without."""
+
 _WEIGHTS = _Weights()
 _TOTAL = sum(astuple(_WEIGHTS))
 
@@ -43,12 +49,14 @@ _TOTAL = sum(astuple(_WEIGHTS))
 class VectorIndex:
     """A Retriever over chunks. Immutable once made; shared by every session of an agent.
 
-    A passage's score lies between -1 and 1 and is comparable between questions: below about 0.4 the
+    A passage's score lies between about -1 and 1 and is comparable between questions: below about 0.4 the
     passage has little to do with the question.
     """
 
     def __init__(self, chunks: Sequence[ChunkData], model: Embedder, words: WordVectors) -> None:
         self._model = model
+        self._decoys = _matrix([chunk for chunk in chunks if not chunk.text])
+        chunks = [chunk for chunk in chunks if chunk.text]
         self._passages, self._of = _passages(chunks)
         self._vectors = _matrix(chunks)
         self._own = np.unique(self._of, return_index=True)[1]
@@ -81,14 +89,22 @@ class VectorIndex:
 
     def _scores(self, text: str) -> Vector:
         query = self._body.query(text)
-        cosines: Vector = np.einsum("pd,d->p", self._vectors, self._model.embed([text])[0])
+        meaning = self._model.embed([text])[0]
+        cosines: Vector = np.einsum("pd,d->p", self._vectors, meaning)
         scores = (
             _WEIGHTS.nearest * self._best(cosines)
             + _WEIGHTS.passage * cosines[self._own]
             + _WEIGHTS.heading_overlap * self._best(self._headings.overlap(query))
             + _WEIGHTS.overlap * self._body.overlap(query)
         )
-        return np.asarray(scores / _TOTAL, dtype=np.float32)
+        return np.asarray(scores / _TOTAL - self._penalty(meaning), dtype=np.float32)
+
+    def _penalty(self, meaning: Vector) -> float:
+        """How much all scores are lowered; it is below zero, by 0.05 at most, for a question unlike any decoy."""
+        if not len(self._decoys):
+            return 0.0
+        nearest = np.einsum("nd,d->n", self._decoys, meaning).max(initial=_DECOY_LEAST)
+        return _DECOY_WEIGHT * float(nearest - _DECOY_USUAL)
 
     def _best(self, by_chunk: Vector) -> Vector:
         """The highest value among the chunks of each passage."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.knowledge.chunking import MAX_WORDS, chunk
+from agents.knowledge.chunking import MAX_WORDS, chunk, decoys
 
 PARAGRAPH = "This paragraph has more than eight words in it, surely."
 
@@ -45,6 +45,13 @@ def test_questions_belong_to_the_paragraph_after_them_and_are_not_spoken() -> No
         (PARAGRAPH, ("How long?", "Why so?")),
         (PARAGRAPH, ()),
     ]
+
+
+def test_questions_that_are_not_answered_are_listed_and_belong_to_no_passage() -> None:
+    fenced = "```\n<!-- not: In code? -->\n```"
+    text = f"## One\n<!-- not: How far?; Who\nsang it? -->\n{PARAGRAPH}\n{fenced}\n<!-- NOT: How far?;; -->"
+    assert decoys(text) == ["How far?", "Who sang it?"]
+    assert [(piece.text, piece.asked) for piece in chunk(text)] == [(PARAGRAPH, ())]
 
 
 def test_a_table_is_read_row_by_row() -> None:

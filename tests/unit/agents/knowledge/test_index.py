@@ -64,6 +64,31 @@ def test_a_question_without_words_is_answered_too(index: VectorIndex, question: 
     assert all(np.isfinite(passage.score) for passage in index.find(question, 3))
 
 
+def test_a_question_like_a_decoy_scores_lower_and_others_do_not(index: VectorIndex, chunks: list[ChunkData]) -> None:
+    decoys = ingest("Elsewhere", "<!-- not: How do I keep a rabbit?; Who sang Yesterday? -->")
+    assert [(decoy.text, decoy.section) for decoy in decoys] == [
+        ("", "How do I keep a rabbit?"),
+        ("", "Who sang Yesterday?"),
+    ]
+    guarded = VectorIndex.from_chunks([*chunks, *decoys])
+
+    def best(where: VectorIndex, question: str) -> float:
+        return where.find(question, 1)[0].score
+
+    assert best(guarded, "How can I keep rabbits?") < best(index, "How can I keep rabbits?") - 0.1
+    assert best(guarded, "How is bread baked?") >= best(index, "How is bread baked?")
+
+
+def test_a_decoy_is_never_found(index: VectorIndex, chunks: list[ChunkData]) -> None:
+    decoys = ingest("Elsewhere", "<!-- not: Who sang Yesterday? -->")
+    guarded = VectorIndex.from_chunks([*decoys, *chunks])
+    found = guarded.find("Who sang Yesterday?", 10)
+    assert {passage.title for passage in found} == {"Bread", "Cheese"}
+    assert all(passage.text for passage in found)
+    assert guarded.titles == index.titles
+    assert VectorIndex.from_chunks(decoys).find("Who sang Yesterday?", 5) == []
+
+
 async def test_an_index_of_nothing_finds_nothing() -> None:
     assert await VectorIndex.from_chunks([]).search("anything", 5) == []
 
