@@ -13,6 +13,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 from agents.audio import Audio
 from agents.providers.local.models import LocalModels
@@ -33,9 +34,23 @@ def clips(given: list[str]) -> list[tuple[Clip, str]]:
     return [(Clip.of(name, audio.resampled(RATE)), text) for name, audio, text in found]
 
 
-async def converse(running: Server, said: list[Clip]) -> Talk:
+class Transcripts:
+    """What the server understood, clip by clip; a clip with pauses is several turns."""
+
+    def __init__(self) -> None:
+        self.heard: dict[str, str] = {}
+        self._clip = ""
+
+    def take(self, record: dict[str, Any]) -> None:
+        if record["event"] == "say":
+            self._clip = record["clip"]
+        elif record["event"].endswith("input_audio_transcription.completed"):
+            self.heard[self._clip] = f"{self.heard.get(self._clip, '')} {record['transcript']}"
+
+
+async def converse(running: Server, said: list[Clip], transcripts: Transcripts) -> Talk:
     options = TalkOptions(url=realtime_url(running.ws_url, "guide"), key=running.key)
-    return await talk(options, said, lambda _: None)
+    return await talk(options, said, transcripts.take)
 
 
 async def heard_again(recording: Audio, data: Path) -> str:
@@ -57,24 +72,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clip", nargs="*", help="WAV=TEXT")
     pairs = clips(parser.parse_args().clip)
+    transcripts = Transcripts()
     with tempfile.TemporaryDirectory() as name, server(data=Path(name)) as running:
         running.wait_for("/readyz")
-        held = asyncio.run(converse(running, [clip for clip, _ in pairs]))
+        held = asyncio.run(converse(running, [clip for clip, _ in pairs], transcripts))
         again = asyncio.run(heard_again(held.recording, Path(name) / "models"))
-    texts = {clip.name: text for clip, text in pairs}
     wrong = total = 0
+    for clip, text in pairs:
+        expected, heard = words(text), transcripts.heard.get(clip.name, "")
+        missed = errors(expected, words(heard))
+        wrong, total = wrong + missed, total + len(expected)
+        print(f"{clip.name}: {missed} of {len(expected)} words wrong\n  heard {heard.strip()}")
     for exchange in held.exchanges:
-        if exchange.clip in texts:
-            expected, got = words(texts[exchange.clip]), words(exchange.heard)
-            wrong, total = wrong + errors(expected, got), total + len(expected)
-        delay = "-" if exchange.voice_to_voice_ms is None else f"{exchange.voice_to_voice_ms:.0f} ms"
-        print(f"{exchange.clip}: {delay}\n  heard {exchange.heard}\n  said  {exchange.answer}")
-    for problem in held.errors:
-        print(f"problem: {problem}")
+        print(f"  said  {exchange.answer} [{exchange.status}]")
+    print(f"\nwords heard wrong: {wrong} of {total} ({100 * wrong / total:.1f} %)")
     answered = [word for exchange in held.exchanges for word in words(exchange.answer)]
-    print(f"\nwords heard wrong: {wrong} of {total} ({100 * wrong / max(1, total):.1f} %)")
-    missed = errors(answered, words(again))
-    print(f"answers transcribed again: {missed} of {len(answered)} words differ ({100 * missed / len(answered):.1f} %)")
+    differ = errors(answered, words(again))
+    print(f"answers transcribed again: {differ} of {len(answered)} words differ ({100 * differ / len(answered):.1f} %)")
+    print("(an answer that was spoken over by the next words of a clip counts in full)")
 
 
 if __name__ == "__main__":

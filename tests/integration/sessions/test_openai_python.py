@@ -55,7 +55,7 @@ async def test_a_wrong_key_and_an_unknown_model_raise_what_the_package_has_for_t
 ) -> None:
     with pytest.raises(AuthenticationError, match="Incorrect API key"):
         await client_of(live_server_process, "sk_wrong").realtime.client_secrets.create()
-    with pytest.raises(NotFoundError, match="Use one of: .*guide"):
+    with pytest.raises(NotFoundError, match=r"Use one of: .*guide"):
         await client_of(live_server_process).realtime.client_secrets.create(
             session={"type": "realtime", "model": "nobody"}
         )
