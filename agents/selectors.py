@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 from django.db.models import QuerySet
@@ -12,12 +13,15 @@ from django.db.models import QuerySet
 from agents.errors import ClientError, ConfigurationError
 from agents.interfaces import ToolSpec
 from agents.knowledge import ChunkData
-from agents.models import Agent, AgentVersion, Chunk, KnowledgeBase, ProviderAccount, Tool
+from agents.models import Agent, AgentVersion, Chunk, Document, KnowledgeBase, ProviderAccount, Tool
 from agents.spec import EMBEDDED, Account, AgentSpec, LLMSpec, STTSpec, ToolRef, TTSSpec
 from agents.tools.builtin import BUILTINS
 
 # What OpenAI's own clients send when nobody chose a model.
 _OPENAI_MODEL = re.compile(r"(gpt|chatgpt|whisper|tts|codex)-|o\d", re.IGNORECASE)
+
+KnowledgeStamp = tuple[tuple[int, datetime], ...]
+"""Each document's id and when it was last saved, which is also when its passages were made."""
 
 
 class UnknownAgent(ClientError):
@@ -123,8 +127,18 @@ def knowledge_for(spec: AgentSpec) -> list[ChunkData]:
     return chunks_of(spec.knowledge)
 
 
+def knowledge_stamp(spec: AgentSpec) -> KnowledgeStamp:
+    """Tells whether the passages of `knowledge_for` are those of an earlier call; reads none of them."""
+    documents = Document.objects.filter(knowledge_base__name__in=spec.knowledge)
+    return tuple(documents.order_by("pk").values_list("pk", "updated_at"))
+
+
 def chunks_of(bases: Iterable[str]) -> list[ChunkData]:
-    rows = Chunk.objects.filter(document__knowledge_base__name__in=list(bases)).select_related("document")
+    rows = (
+        Chunk.objects.filter(document__knowledge_base__name__in=list(bases))
+        .select_related("document")
+        .defer("document__text")
+    )
     return [
         ChunkData(
             text=row.text,
