@@ -1,4 +1,4 @@
-"""Opening a session: everything the database knows of it is read here, before it starts, and never again."""
+"""Opening a session: all that the database knows of its agent is read before it starts, and never again."""
 
 from __future__ import annotations
 

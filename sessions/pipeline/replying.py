@@ -153,7 +153,7 @@ class Reply:
             except* TimeoutError:
                 self.error = ProviderTimeout("The reply took too long.", provider="reply")
         self.thinking = False
-        if self.error is not None:
+        if self.error is not None and not self.closed:  # a failure in the moment of a cancel hides the cancel
             await self._apologise()
 
     async def _apologise(self) -> None:
@@ -203,6 +203,8 @@ class Reply:
             return
         async with aclosing(self._agent.brain.reply(self.plan.request, self._toolbox, self.marks)) as thoughts:
             async for thought in thoughts:
+                if self.closed:
+                    return  # cut off in this very moment: the cancel has not got here yet
                 match thought:
                     case TextDelta(text):
                         yield text

@@ -22,6 +22,7 @@ def spec() -> AgentSpec:
 
 def test_passages_are_read_once(spec: AgentSpec, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     index = knowledge_index(spec)
+    assert index is not None
     with django_assert_num_queries(1) as queries:
         assert knowledge_index(spec) is index
     assert "chunk" not in queries[0]["sql"]
