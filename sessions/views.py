@@ -1,16 +1,12 @@
-"""The HTTP side of the API."""
+"""Client secrets: short-lived keys with which a browser opens sessions of its own."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Coroutine
-from functools import wraps
 from typing import Annotated, Any, Literal
 
 import msgspec
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from msgspec import Meta, Struct
@@ -18,14 +14,11 @@ from msgspec import Meta, Struct
 from agents.errors import ClientError
 from agents.spec import AgentSpec, Override
 from sessions.access import agent_for
+from sessions.api import json_answer, parsed
 from sessions.auth import Principal, authenticate_http, issue_secret
-from sessions.errors import REFUSED, Forbidden, Refusal, TooLarge, answer_to, request_id
+from sessions.errors import Forbidden, Refusal, answer_to
 from sessions.protocols.realtime import random_ids, starting_session
-from sessions.protocols.realtime_events import SessionPatch, explain
-
-log = logging.getLogger(__name__)
-
-View = Callable[[HttpRequest], Coroutine[Any, Any, HttpResponse]]
+from sessions.protocols.realtime_events import SessionPatch
 
 
 class ExpiresAfter(Struct, frozen=True):
@@ -46,52 +39,18 @@ class SecretRequest(Struct, frozen=True):
     repartee: Extras | None = None
 
 
-def api(method: str) -> Callable[[View], View]:
-    """A view of the API: one method, keys instead of cookies, and errors as OpenAI's clients read them."""
-
-    def wrap(view: View) -> View:
-        @wraps(view)
-        async def answered(request: HttpRequest) -> HttpResponse:
-            try:
-                if request.method != method:
-                    error = Refusal(f"Use {method} for this address.", code="method_not_allowed")
-                    return _json({"error": answer_to(error).error}, status=405, headers={"Allow": method})
-                return await view(request)
-            except REFUSED as error:
-                answer = answer_to(error)
-                if answer.status >= 500:
-                    log.exception("request failed", extra={"status": answer.status})
-                return _json(answer.body, status=answer.status, headers=answer.headers)
-
-        return csrf_exempt(answered)
-
-    return wrap
-
-
-@api("POST")
 async def client_secrets(request: HttpRequest) -> HttpResponse:
     """POST /v1/realtime/client_secrets: a key for a browser, good for one agent and a short time."""
     principal = await authenticate_http(request)
     if principal.kind != "server":
         raise Forbidden("A client secret cannot make client secrets; use an API key.")
-    return _json(await database_sync_to_async(_new_secret)(principal, _parsed(request)))
+    return json_answer(await database_sync_to_async(_new_secret)(principal, parsed(request, SecretRequest)))
 
 
 @csrf_exempt
 async def unknown_path(request: HttpRequest, path: str = "") -> HttpResponse:
     error = Refusal("There is nothing at this address. /v1/realtime itself is a WebSocket.", code="not_found")
-    return _json(answer_to(error).body, status=404)
-
-
-def _parsed(request: HttpRequest) -> SecretRequest:
-    try:
-        return msgspec.json.decode(request.body or b"{}", type=SecretRequest)
-    except RequestDataTooBig:
-        raise TooLarge from None
-    except msgspec.ValidationError as error:
-        raise explain(error) from None
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise ClientError("The body is not valid JSON.", code="invalid_json") from None
+    return json_answer(answer_to(error).body, status=404)
 
 
 def _new_secret(principal: Principal, asked: SecretRequest) -> dict[str, Any]:
@@ -116,12 +75,3 @@ def _grantable(spec: AgentSpec, asked: tuple[Override, ...]) -> tuple[Override, 
     if refused := sorted(set(asked) - set(spec.overrides.server_keys)):
         raise ClientError(f"The agent does not let clients change: {', '.join(refused)}.", param="repartee.overrides")
     return asked
-
-
-def _json(content: dict[str, Any], *, status: int = 200, headers: dict[str, str] | None = None) -> HttpResponse:
-    return HttpResponse(
-        msgspec.json.encode(content),
-        status=status,
-        content_type="application/json",
-        headers={"X-Request-Id": request_id(), "Cache-Control": "no-store", **(headers or {})},
-    )

@@ -1,0 +1,71 @@
+"""What all addresses of the HTTP API share: methods, JSON in and out, and errors as OpenAI's clients read them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+
+from agents.errors import ClientError
+from sessions.errors import REFUSED, Refusal, TooLarge, answer_to, request_id
+from sessions.protocols.realtime_events import explain
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
+
+
+def endpoint(**views: View) -> View:
+    """One address, with a view for each method it takes: `endpoint(GET=show, POST=make)`.
+
+    Keys say who is calling, never cookies, so no other site can borrow them. A view raises one of `REFUSED`
+    to refuse.
+    """
+
+    async def answered(request: HttpRequest, **captured: Any) -> HttpResponseBase:
+        try:
+            view = views.get(request.method or "")
+            if view is None:
+                return _wrong_method(views)
+            return await view(request, **captured)
+        except REFUSED as error:
+            answer = answer_to(error)
+            if answer.status >= 500:
+                log.exception("request failed", extra={"status": answer.status})
+            return json_answer(answer.body, status=answer.status, headers=answer.headers)
+
+    return csrf_exempt(answered)
+
+
+def parsed(request: HttpRequest, kind: type[T]) -> T:
+    """The body as `kind`; an empty one is `{}`. ClientError names the path of what is wrong."""
+    try:
+        return msgspec.json.decode(request.body or b"{}", type=kind)
+    except RequestDataTooBig:
+        raise TooLarge from None
+    except msgspec.ValidationError as error:
+        raise explain(error) from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise ClientError("The body is not valid JSON.", code="invalid_json") from None
+
+
+def json_answer(content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    return HttpResponse(
+        msgspec.json.encode(content),
+        status=status,
+        content_type="application/json",
+        headers={"X-Request-Id": request_id(), "Cache-Control": "no-store", **(headers or {})},
+    )
+
+
+def _wrong_method(views: Mapping[str, View]) -> HttpResponse:
+    allowed = ", ".join(views)
+    error = Refusal(f"Use {allowed} for this address.", code="method_not_allowed")
+    return json_answer(answer_to(error).body, status=405, headers={"Allow": allowed})
