@@ -26,8 +26,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from agents.spec import AgentSpec, Override
-from sessions.errors import InvalidKey, TooManyFailures
+from sessions.errors import InvalidKey, MissingScope, TooManyFailures
 from sessions.models import ApiKey, ClientSecret
+from sessions.scopes import SCOPES, TALKING, Scope, in_order
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ SUBPROTOCOL_KEY = "openai-insecure-api-key."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who is calling. `agents` are the slugs it may use, empty for all of them.
+    """Who is calling. `agents` are the slugs it may use, empty for all of them; `scopes` what for.
 
     An ephemeral one carries what its secret's creator decided: the session to start with, the version of
     the agent (None: the published one), and what it may change beyond what the agent lists.
@@ -49,6 +50,7 @@ class Principal:
 
     kind: Literal["server", "ephemeral", "user"]
     id: str
+    scopes: frozenset[Scope] = frozenset({"realtime"})
     agents: frozenset[str] = frozenset()
     key_id: int | None = None
     session: Mapping[str, Any] | None = None
@@ -57,6 +59,11 @@ class Principal:
 
     def may_use(self, slug: str) -> bool:
         return not self.agents or slug in self.agents
+
+    def require(self, scope: Scope) -> None:
+        """`MissingScope` unless the caller has it."""
+        if scope not in self.scopes:
+            raise MissingScope(scope, secret=self.kind == "ephemeral")
 
     def overrides(self, spec: AgentSpec) -> frozenset[Override]:
         """What this caller may change of the agent's session."""
@@ -147,7 +154,7 @@ def digest_of(key: str) -> str:
 def _find(key: str, digest: str) -> tuple[Principal, float | None] | None:
     """The principal of a key, and how many more seconds it has."""
     if _is_fixed_development_key(digest):
-        return Principal(kind="server", id="development"), None
+        return Principal(kind="server", id="development", scopes=frozenset(SCOPES)), None
     return _find_secret(digest) if key.startswith("ek_") else _find_key(digest)
 
 
@@ -163,7 +170,14 @@ def _find_key(digest: str) -> tuple[Principal, float | None] | None:
     if key.name == DEVELOPMENT_KEY and not settings.DEVELOPMENT:
         return None
     _note_use(key)
-    return Principal(kind="server", id=f"key-{key.pk}", agents=frozenset(key.agents), key_id=key.pk), None
+    principal = Principal(
+        kind="server",
+        id=f"key-{key.pk}",
+        scopes=frozenset(in_order(key.scopes)),
+        agents=frozenset(key.agents),
+        key_id=key.pk,
+    )
+    return principal, None
 
 
 def _find_secret(digest: str) -> tuple[Principal, float | None] | None:
@@ -205,15 +219,19 @@ async def authenticate_websocket(scope: Mapping[str, Any]) -> Principal:
     """The caller of a WebSocket: by its Authorization header, else by the subprotocol that browsers use."""
     headers: Collection[tuple[bytes, bytes]] = scope["headers"]
     given = next((value.decode("latin-1") for name, value in headers if name.lower() == b"authorization"), None)
-    return await authenticator.principal(
+    principal = await authenticator.principal(
         _bearer(given) if given else _subprotocol_key(scope.get("subprotocols") or ()), _address(scope.get("client"))
     )
+    principal.require("realtime")
+    return principal
 
 
-async def authenticate_http(request: HttpRequest) -> Principal:
-    """The caller of an API view. Cookies are not looked at, so no other site can borrow them."""
+async def authenticate_http(request: HttpRequest, *, scope: Scope) -> Principal:
+    """The caller of an API view that needs `scope`. No other site can borrow cookies: they are not looked at."""
     address = request.META.get("REMOTE_ADDR") or ""
-    return await authenticator.principal(_bearer(request.headers.get("authorization", "")), address)
+    principal = await authenticator.principal(_bearer(request.headers.get("authorization", "")), address)
+    principal.require(scope)
+    return principal
 
 
 def _bearer(header: str) -> str | None:
@@ -233,11 +251,15 @@ def _address(client: Collection[Any] | None) -> str:
 # --- making and ending keys ----------------------------------------------------------------------
 
 
-def create_key(*, name: str, agents: Collection[str] = ()) -> tuple[ApiKey, str]:
+def create_key(*, name: str, agents: Collection[str] = (), scopes: Collection[Scope] = TALKING) -> tuple[ApiKey, str]:
     """A new key's record, and the key itself: this is the only time it is known."""
     key = "sk_" + secrets.token_urlsafe(32)
     record = ApiKey.objects.create(
-        name=name, prefix=key[:SHOWN_CHARS], digest=digest_of(key), agents=sorted(set(agents))
+        name=name,
+        prefix=key[:SHOWN_CHARS],
+        digest=digest_of(key),
+        agents=sorted(set(agents)),
+        scopes=in_order(scopes),
     )
     return record, key
 
@@ -254,7 +276,7 @@ def ensure_dev_key() -> str | None:
         raise ImproperlyConfigured("A development key is made with REPARTEE_ENV=development only.")
     if settings.REPARTEE_DEV_API_KEY or ApiKey.objects.filter(name=DEVELOPMENT_KEY, revoked_at=None).exists():
         return None
-    return create_key(name=DEVELOPMENT_KEY)[1]
+    return create_key(name=DEVELOPMENT_KEY, scopes=SCOPES)[1]
 
 
 @dataclass(frozen=True, slots=True)

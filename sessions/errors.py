@@ -3,6 +3,7 @@
 Refusal           400
 ├── InvalidKey       401
 ├── Forbidden        403
+│   └── MissingScope
 ├── UnknownModel     404
 ├── TooLarge         413
 └── TooManyFailures  429
@@ -43,6 +44,18 @@ class Forbidden(Refusal):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="permission_denied")
+
+
+class MissingScope(Forbidden):
+    """This key is not for that."""
+
+    def __init__(self, scope: str, *, secret: bool = False) -> None:
+        super().__init__(
+            f"A client secret opens Realtime sessions only; this needs an API key with the scope '{scope}'."
+            if secret
+            else f"This API key lacks the scope '{scope}'. Its operator can add it in the admin, or make a key "
+            f"with: manage.py apikey create NAME --scope {scope}"
+        )
 
 
 class UnknownModel(Refusal):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from sessions.scopes import default_scopes
+
 
 class Session(models.Model):
     """One session, from its first connection to its end."""
@@ -94,12 +96,16 @@ class ItemText(models.Model):
 
 
 class ApiKey(models.Model):
-    """A server's key. Only its digest is kept; `agents` lists the slugs it may use, and empty means all."""
+    """A server's key. Only its digest is kept; `agents` lists the slugs it may use, and empty means all.
+
+    `scopes` are those of `sessions.scopes`: what it may be used for.
+    """
 
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=16, help_text="The first characters, to tell keys apart.")
     digest = models.CharField(max_length=64, unique=True)
     agents = models.JSONField(default=list, blank=True, help_text="Slugs of the agents it may use; empty means all.")
+    scopes = models.JSONField(default=default_scopes, blank=True, help_text="What it may be used for.")
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

@@ -41,7 +41,7 @@ class SecretRequest(Struct, frozen=True):
 
 async def client_secrets(request: HttpRequest) -> HttpResponse:
     """POST /v1/realtime/client_secrets: a key for a browser, good for one agent and a short time."""
-    principal = await authenticate_http(request)
+    principal = await authenticate_http(request, scope="realtime")
     if principal.kind != "server":
         raise Forbidden("A client secret cannot make client secrets; use an API key.")
     return json_answer(await database_sync_to_async(_new_secret)(principal, parsed(request, SecretRequest)))

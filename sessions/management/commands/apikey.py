@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -9,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from agents import selectors
 from sessions.auth import DEVELOPMENT_KEY, create_key, revoke_key
 from sessions.models import ApiKey
+from sessions.scopes import MEANINGS, SCOPES, TALKING, Scope
 
 
 class Command(BaseCommand):
@@ -19,6 +21,14 @@ class Command(BaseCommand):
         create = actions.add_parser("create", help="Make a key and print it; it cannot be shown again.")
         create.add_argument("name", help="What the key is for.")
         create.add_argument("--agent", action="append", default=[], metavar="SLUG", help="An agent it may use; all.")
+        create.add_argument(
+            "--scope",
+            action="append",
+            choices=SCOPES,
+            metavar="SCOPE",
+            help=f"What it is for, {' and '.join(TALKING)} if not given. "
+            + "; ".join(f"{scope}: {meaning}" for scope, meaning in MEANINGS.items()),
+        )
         actions.add_parser("list", help="Show the keys there are.")
         revoke = actions.add_parser("revoke", help="End a key.")
         revoke.add_argument("prefix", help="The key's first characters, as `list` shows them.")
@@ -26,13 +36,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         match options["action"]:
             case "create":
-                self._create(options["name"], options["agent"])
+                self._create(options["name"], options["agent"], options["scope"] or TALKING)
             case "list":
                 self._list()
             case "revoke":
                 self._revoke(options["prefix"])
 
-    def _create(self, name: str, agents: list[str]) -> None:
+    def _create(self, name: str, agents: list[str], scopes: Collection[Scope]) -> None:
         if name == DEVELOPMENT_KEY:
             raise CommandError(f'"{DEVELOPMENT_KEY}" is the name of the key that development mode makes for itself.')
         known = set(selectors.list_agents().values_list("slug", flat=True))
@@ -40,14 +50,15 @@ class Command(BaseCommand):
             raise CommandError(
                 f"No published agent {', '.join(unknown)}; there is {', '.join(sorted(known)) or 'none'}."
             )
-        self.stdout.write(create_key(name=name, agents=agents)[1])
+        self.stdout.write(create_key(name=name, agents=agents, scopes=scopes)[1])
         self.stderr.write("Keep it safe: it is stored nowhere and cannot be shown again.")
 
     def _list(self) -> None:
         for key in ApiKey.objects.all():
             used = f"{key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never"
             state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else f"last used {used}"
-            self.stdout.write(f"{key.prefix}…  {key.name}  agents: {', '.join(key.agents) or 'all'}  {state}")
+            agents, scopes = ", ".join(key.agents) or "all", ", ".join(key.scopes) or "nothing"
+            self.stdout.write(f"{key.prefix}…  {key.name}  agents: {agents}  for: {scopes}  {state}")
 
     def _revoke(self, prefix: str) -> None:
         found = list(ApiKey.objects.filter(prefix__startswith=prefix.rstrip("…"), revoked_at=None)[:2])

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from importlib import import_module
 from io import StringIO
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
-from django.test import override_settings
+from django.test import RequestFactory, override_settings
 from django.utils import timezone
 
 from agents import services as agent_services
 from agents.spec import AgentSpec, Overrides
 from sessions import auth
 from sessions.auth import Authenticator, FailureLimit, Principal, RecentPrincipals
-from sessions.errors import InvalidKey, TooManyFailures
+from sessions.errors import InvalidKey, MissingScope, TooManyFailures
 from sessions.models import ApiKey, ClientSecret
+from sessions.scopes import SCOPES
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -52,7 +55,11 @@ async def test_a_key_names_its_principal(authenticator: Authenticator) -> None:
     record, value = await _sync(key, agents=["guide"])
 
     assert await authenticator.principal(value, "a") == Principal(
-        kind="server", id=f"key-{record.pk}", agents=frozenset({"guide"}), key_id=record.pk
+        kind="server",
+        id=f"key-{record.pk}",
+        scopes=frozenset({"realtime", "text"}),
+        agents=frozenset({"guide"}),
+        key_id=record.pk,
     )
 
 
@@ -112,6 +119,48 @@ async def test_a_use_is_noted_once_a_minute(authenticator: Authenticator, clock:
         noted.append(timezone.now() - record.last_used_at < timedelta(seconds=5))
 
     assert noted == [True, False, True]
+
+
+# --- scopes ---
+
+
+async def test_a_key_has_the_scopes_it_was_made_with(authenticator: Authenticator) -> None:
+    _, value = await _sync(key, scopes=["turns", "sessions", "turns"])
+    principal = await authenticator.principal(value, "a")
+
+    assert principal.scopes == {"sessions", "turns"}
+    principal.require("turns")
+    with pytest.raises(MissingScope, match=r"lacks the scope 'realtime'.*--scope realtime"):
+        principal.require("realtime")
+
+
+async def test_scopes_that_no_longer_exist_mean_nothing(authenticator: Authenticator) -> None:
+    record, value = await _sync(key)
+    await ApiKey.objects.filter(pk=record.pk).aupdate(scopes=["text", "everything"])
+
+    assert (await authenticator.principal(value, "a")).scopes == {"text"}
+
+
+async def test_a_secret_is_for_realtime_only_whatever_its_maker_may_do(authenticator: Authenticator) -> None:
+    record, _ = await _sync(key, scopes=SCOPES)
+    secret = await _sync(auth.issue_secret, agent="guide", key_id=record.pk)
+    principal = await authenticator.principal(secret.value, "a")
+
+    assert principal.scopes == {"realtime"}
+    with pytest.raises(MissingScope, match="A client secret opens Realtime sessions only"):
+        principal.require("text")
+
+
+async def test_each_surface_asks_for_its_scope(authenticator: Authenticator) -> None:
+    _, value = await _sync(key, scopes=["text"])
+    carried = {"authorization": f"Bearer {value}"}
+    request = RequestFactory().get("/", headers=carried)
+
+    assert (await auth.authenticate_http(request, scope="text")).kind == "server"
+    with pytest.raises(MissingScope):
+        await auth.authenticate_http(request, scope="turns")
+    with pytest.raises(MissingScope):
+        await auth.authenticate_websocket(scope((b"authorization", carried["authorization"].encode())))
 
 
 # --- client secrets ---
@@ -252,7 +301,7 @@ async def test_a_development_key_is_made_once_and_for_development(authenticator:
     made = await _sync(auth.ensure_dev_key)
     assert made is not None
     assert await _sync(auth.ensure_dev_key) is None
-    assert (await authenticator.principal(made, "a")).kind == "server"
+    assert (await authenticator.principal(made, "a")).scopes == set(SCOPES)
 
     clock.now += 5
     with override_settings(DEVELOPMENT=False):
@@ -260,6 +309,15 @@ async def test_a_development_key_is_made_once_and_for_development(authenticator:
             await authenticator.principal(made, "a")
         with pytest.raises(ImproperlyConfigured):
             auth.ensure_dev_key()
+
+
+def test_the_development_key_of_an_older_version_gets_every_scope() -> None:
+    (old, _), (other, _) = auth.create_key(name=auth.DEVELOPMENT_KEY), key()
+    import_module("sessions.migrations.0002_apikey_scopes").widen_development_key(apps, None)
+    for record in (old, other):
+        record.refresh_from_db()
+
+    assert (old.scopes, other.scopes) == (list(SCOPES), ["realtime", "text"])
 
 
 def test_with_a_fixed_key_none_is_made() -> None:
@@ -283,9 +341,15 @@ def test_the_command_makes_lists_and_revokes() -> None:
     record = ApiKey.objects.get(digest=auth.digest_of(value))
 
     assert (record.name, record.agents) == ("web shop", ["guide"])
-    assert apikey("list") == f"{value[:11]}…  web shop  agents: guide  last used never"
+    assert apikey("list") == f"{value[:11]}…  web shop  agents: guide  for: realtime, text  last used never"
     assert "revoked" in apikey("revoke", value[:11])
     assert "revoked" in apikey("list")
+
+
+def test_the_command_gives_the_scopes_asked_for() -> None:
+    value = apikey("create", "dashboard", "--scope", "turns", "--scope", "sessions")
+
+    assert ApiKey.objects.get(digest=auth.digest_of(value)).scopes == ["sessions", "turns"]
 
 
 @pytest.mark.parametrize(
@@ -293,6 +357,7 @@ def test_the_command_makes_lists_and_revokes() -> None:
     [
         (("create", "x", "--agent", "nobody"), "nobody"),
         (("create", auth.DEVELOPMENT_KEY), "development mode"),
+        (("create", "x", "--scope", "everything"), "invalid choice"),
         (("revoke", "sk_nothing"), "No such key"),
         (("revoke", "sk_"), "More than one"),
     ],
