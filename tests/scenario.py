@@ -27,14 +27,18 @@ from sessions.pipeline.messages import (
     AppendAudio,
     AudioOut,
     Command,
+    Configured,
     Event,
     SessionConfig,
+    SessionEnded,
     SpeechStarted,
     TextOut,
 )
 from sessions.pipeline.records import Record
 from sessions.pipeline.turns import Identity
+from sessions.protocols.realtime import RealtimeProtocol
 from tests.fakes.brain import ClientToolbox, PlainBrain
+from tests.invariants import Invariants
 
 E = TypeVar("E")
 RATE = 24_000
@@ -55,13 +59,40 @@ async def detect_here(stream: VADStream, audio: Audio) -> list[tuple[int, float]
     return stream.push(audio)
 
 
+class Wire:
+    """What a Realtime client would be sent, held against all that it may rely on."""
+
+    def __init__(self, spec: AgentSpec, config: SessionConfig) -> None:
+        numbers = itertools.count(1)
+        self.rules = Invariants()
+        self._protocol = RealtimeProtocol(
+            spec, session_id="sess_test", new_id=lambda prefix: f"{prefix}_wire_{next(numbers)}"
+        )
+        for message in self._protocol.open().messages:
+            self.rules.see(str(message))
+        self._configured(config)
+
+    def carry(self, event: Event) -> None:
+        for message in self._protocol.encode(event):
+            self.rules.see(str(message))
+        if isinstance(event, Configured):
+            self._configured(event.config)
+
+    def _configured(self, config: SessionConfig) -> None:
+        detection = config.turn_detection
+        interrupts = detection.type != "none" and detection.interrupt_response
+        self.rules.configured(transcribes=config.transcription, interrupts=interrupts)
+
+
 class Talk:
     """One client and its session. `heard` lists (seconds, event) in the order they came.
 
     The client takes `reads_s` over each event; what it has not read lies in the session's outbox.
+    Every conversation is also carried over the Realtime protocol, and fails where that breaks a promise.
     """
 
-    def __init__(self, session: LiveSession, journal: Kept) -> None:
+    def __init__(self, session: LiveSession, journal: Kept, wire: Wire) -> None:
+        self.wire = wire
         self.reads_s = 0.0
         self.session = session
         self.journal = journal
@@ -77,6 +108,7 @@ class Talk:
         async for event in self.session.events():
             self.heard.append((self.now, event))
             self._news.set()
+            self.wire.carry(event)
             if self.reads_s:
                 await asyncio.sleep(self.reads_s)
 
@@ -173,21 +205,24 @@ async def conversation(
     **parts: Any,
 ) -> AsyncIterator[Talk]:
     agent = agent or make_agent(**parts)
+    config = config or SessionConfig(transcription=True)
     counter = itertools.count(1)
     journal = Kept()
     session = LiveSession(
         agent,
         Ears(agent.vad, agent.stt, agent.end_of_turn, detect_here),
-        config or SessionConfig(transcription=True),
+        config,
         identity=Identity("sess_test", "scripted"),
         bounds=bounds or Bounds(),
         journal=journal,
         clock=asyncio.get_running_loop().time,
         new_id=lambda prefix: f"{prefix}_{next(counter)}",
     )
-    talk = Talk(session, journal)
+    talk = Talk(session, journal, Wire(agent.spec, config))
     async with asyncio.TaskGroup() as group:
         group.create_task(session.run())
         group.create_task(talk.listen())
         yield talk
         session.end("closed")
+    if talk.heard[-1][1] != SessionEnded("slow_client"):
+        assert not talk.wire.rules.open, "every response.created has its response.done"

@@ -218,6 +218,8 @@ class Script:
                 await talk.silence(3000)
                 await asyncio.sleep(120)
                 check_nothing_left(talk)
+                if not talk.all(SessionEnded):
+                    talk.wire.rules.end()
             elif self.ending == "shutdown":
                 talk.session.end("shutdown")
         return [event for _, event in talk.heard]

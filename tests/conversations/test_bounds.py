@@ -112,7 +112,7 @@ def test_the_oldest_items_leave() -> None:
         llm = ScriptedLLM(["Yes."])
         async with conversation(llm=llm, bounds=Bounds(conversation_items=5), config=TEXT) as talk:
             for n in range(20):
-                talk.do(CreateItem(MessageItem(f"item_{n}", "user", (Content("text", text=str(n)),))))
+                talk.do(CreateItem(MessageItem(f"mine_{n}", "user", (Content("text", text=str(n)),))))
             talk.do(CreateResponse())
             await talk.until(ResponseDone)
             assert [m.text for m in llm.asked[0].messages[1:]] == ["15", "16", "17", "18", "19"]

@@ -203,7 +203,7 @@ def test_a_long_history_at_once_is_answered_whole() -> None:
     async def talk_once() -> None:
         async with conversation(bounds=Bounds(events_out=8)) as talk:
             for number in range(100):
-                talk.do(says("hello", f"item_{number}"))
+                talk.do(says("hello", f"mine_{number}"))
             await asyncio.sleep(1)
             assert len(talk.all(ItemDone)) == 100
 
