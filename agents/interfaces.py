@@ -135,9 +135,12 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class CompletionOptions:
+    """`schema` is the JSON schema that the text is to follow, where the model's server can hold it to one."""
+
     tool_choice: ToolChoice = "auto"
     max_output_tokens: int | None = None
     temperature: float | None = None
+    schema: Mapping[str, Any] | None = None
 
 
 LLMOutput = TextDelta | ToolCall | Usage | Finish
@@ -175,11 +178,12 @@ class Toolbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReplyRequest:
-    """What one reply is to answer. The last message is usually the user's."""
+    """What one reply is to answer. The last message is usually the user's. `spoken`: it will be read aloud."""
 
     messages: Sequence[Message]
     instructions: str
     options: CompletionOptions = CompletionOptions()
+    spoken: bool = True
 
 
 class Brain(Protocol):

@@ -74,7 +74,8 @@ class LLMBrain:
         self._retriever = retriever
 
     async def reply(self, request: ReplyRequest, tools: Toolbox, marks: TurnMarks) -> AsyncGenerator[BrainOutput, None]:
-        messages = compose(request.messages, request.instructions, await self._passages(request.messages, marks))
+        passages = await self._passages(request.messages, marks)
+        messages = compose(request.messages, request.instructions, passages, spoken=request.spoken)
         specs = tools.specs()
         usage, finish, hang_up = Usage(), None, False
         for options in self._rounds(request.options, specs):

@@ -19,20 +19,23 @@ MAX_PASSAGE_CHARS = 2_400
 """Characters of passages added to one turn, about 600 tokens."""
 
 
-def compose(messages: Sequence[Message], instructions: str, passages: Sequence[Passage]) -> list[Message]:
-    """The messages for a model.
+def compose(
+    messages: Sequence[Message], instructions: str, passages: Sequence[Passage], *, spoken: bool = True
+) -> list[Message]:
+    """The messages for a model, which is told how to speak if its words are read aloud.
 
     Passages go into the last user message, not into the system message: what comes before stays the same
     from turn to turn, so a server's prompt cache holds, and every chat template accepts it.
     """
-    system = Message("system", f"{instructions}\n\n{SPEAKING}".strip())
+    told = f"{instructions}\n\n{SPEAKING}".strip() if spoken else instructions
+    system = [Message("system", told)] if told else []
     quoted = _quote(passages)
     last = max((at for at, message in enumerate(messages) if message.role == "user"), default=None)
     if not quoted or last is None:
-        return [system, *messages]
+        return [*system, *messages]
     asked = messages[last]
-    told = replace(asked, text=f"{_REFERENCE}\n{quoted}\n\n{asked.text}")
-    return [system, *messages[:last], told, *messages[last + 1 :]]
+    helped = replace(asked, text=f"{_REFERENCE}\n{quoted}\n\n{asked.text}")
+    return [*system, *messages[:last], helped, *messages[last + 1 :]]
 
 
 def _quote(passages: Sequence[Passage]) -> str:

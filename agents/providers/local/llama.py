@@ -28,7 +28,7 @@ from agents.interfaces import (
 )
 from agents.providers.local.pool import Lane
 from agents.providers.local.runtime import Lazy
-from agents.providers.openai_compatible.messages import chat_messages, chat_tool_choice, chat_tools
+from agents.providers.openai_compatible.messages import chat_messages, chat_tool_choice, chat_tools, response_format
 from telemetry.trace import TurnMarks
 
 Chunk = dict[str, Any]
@@ -192,6 +192,8 @@ def _request(messages: Sequence[Message], tools: Sequence[ToolSpec], options: Co
         request["max_tokens"] = options.max_output_tokens
     if options.temperature is not None:
         request["temperature"] = options.temperature
+    if options.schema is not None:
+        request["response_format"] = response_format(options.schema)
     if tools:
         request["tools"] = chat_tools(tools)
         request["tool_choice"] = chat_tool_choice(options.tool_choice)

@@ -18,7 +18,13 @@ from agents.errors import ProviderError
 from agents.interfaces import CompletionOptions, Finish, LLMOutput, Message, TextDelta, ToolCall, ToolSpec, Usage
 from agents.providers.openai_compatible.client import Client
 from agents.providers.openai_compatible.errors import OPENAI_BASE_URL, broken_off, refusal, unexpected
-from agents.providers.openai_compatible.messages import chat_messages, chat_tool_choice, chat_tools, is_json
+from agents.providers.openai_compatible.messages import (
+    chat_messages,
+    chat_tool_choice,
+    chat_tools,
+    is_json,
+    response_format,
+)
 from agents.spec import LLMSpec
 from telemetry.trace import TurnMarks
 
@@ -102,6 +108,8 @@ class OpenAILLM:
             request["tools"] = chat_tools(tools)
             if options.tool_choice != "auto":
                 request["tool_choice"] = chat_tool_choice(options.tool_choice)
+        if options.schema is not None:
+            request["response_format"] = response_format(options.schema)
         request[LIMIT] = options.max_output_tokens or self._spec.max_output_tokens
         return request
 

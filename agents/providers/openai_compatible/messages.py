@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from agents.interfaces import Message, ToolCall, ToolChoice, ToolSpec
@@ -25,6 +25,10 @@ def chat_tool_choice(choice: ToolChoice) -> str | Json:
     if choice in ("auto", "none", "required"):
         return choice
     return {"type": "function", "function": {"name": choice}}
+
+
+def response_format(schema: Mapping[str, Any]) -> Json:
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
 
 
 def _message(message: Message) -> Json:

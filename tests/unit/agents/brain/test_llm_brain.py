@@ -219,3 +219,10 @@ def test_passages_are_bounded() -> None:
     passages = [Passage("word " * 200, f"Title {n}", 0.9) for n in range(10)]
     (_, told) = compose([USER], "", passages)
     assert 1_000 < len(told.text) < MAX_PASSAGE_CHARS + 300
+
+
+def test_words_that_are_read_and_not_spoken_come_without_rules_for_speaking() -> None:
+    (spoken, *_) = compose([USER], "Be kind.", [])
+    assert spoken == Message("system", f"Be kind.\n\n{SPEAKING}")
+    assert compose([USER], "Be kind.", [], spoken=False) == [Message("system", "Be kind."), USER]
+    assert compose([USER], "", [], spoken=False) == [USER]

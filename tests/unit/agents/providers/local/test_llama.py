@@ -66,10 +66,12 @@ async def test_text_comes_as_it_is_generated_and_usage_last(lane: Lane) -> None:
     model = Generator(
         [delta(content=None), delta(content="Hi"), delta(content=" you"), delta("length"), {"usage": usage}]
     )
-    outputs = await answer(llm(lane, model), max_output_tokens=2, temperature=0.0)
+    schema = {"type": "object"}
+    outputs = await answer(llm(lane, model), max_output_tokens=2, temperature=0.0, schema=schema)
     assert outputs == [TextDelta("Hi"), TextDelta(" you"), Finish("length"), Usage(9, 2, 4)]
     assert model.request["max_tokens"] == 2
     assert model.request["temperature"] == 0.0
+    assert model.request["response_format"]["json_schema"]["schema"] == schema
 
 
 async def test_a_tool_call_is_put_together(lane: Lane) -> None:

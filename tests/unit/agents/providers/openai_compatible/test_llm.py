@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 
-from agents.interfaces import Message, ToolCall, ToolSpec
-from agents.providers.openai_compatible.llm import LIMIT, MAX_ARGUMENTS, MAX_CALLS, _Calls, _Dialect
+from agents.interfaces import CompletionOptions, Message, ToolCall, ToolSpec
+from agents.providers.openai_compatible.client import Client, Clients
+from agents.providers.openai_compatible.llm import LIMIT, MAX_ARGUMENTS, MAX_CALLS, OpenAILLM, _Calls, _Dialect
 from agents.providers.openai_compatible.messages import chat_messages, chat_tool_choice, chat_tools
+from agents.spec import Account, LLMSpec
 
 
 def pieces(*raw: dict[str, Any]) -> _Calls:
@@ -131,3 +133,12 @@ class TestMessages:
     def test_tool_choices(self) -> None:
         assert [chat_tool_choice(choice) for choice in ("auto", "none", "required")] == ["auto", "none", "required"]
         assert chat_tool_choice("now") == {"type": "function", "function": {"name": "now"}}
+
+    def test_a_schema_is_asked_for_by_response_format(self) -> None:
+        llm = OpenAILLM(Client(Account(name="a", kind="openai_compatible"), Clients()), LLMSpec())
+        schema = {"type": "object", "properties": {"side": {"enum": ["buy", "sell"]}}}
+        assert llm._request([], [], CompletionOptions(schema=schema))["response_format"] == {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "schema": schema},
+        }
+        assert "response_format" not in llm._request([], [], CompletionOptions())
