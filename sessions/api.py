@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from agents.errors import ClientError
+from sessions.auth import QUOTA
 from sessions.errors import REFUSED, Refusal, TooLarge, answer_to, request_id
 from sessions.protocols.realtime_events import explain
 
@@ -34,14 +35,21 @@ def endpoint(**views: View) -> View:
             view = views.get(request.method or "")
             if view is None:
                 return _wrong_method(views)
-            return await view(request, **captured)
+            return _with_quota(request, await view(request, **captured))
         except REFUSED as error:
             answer = answer_to(error)
             if answer.status >= 500:
                 log.exception("request failed", extra={"status": answer.status})
-            return json_answer(answer.body, status=answer.status, headers=answer.headers)
+            return _with_quota(request, json_answer(answer.body, status=answer.status, headers=answer.headers))
 
     return csrf_exempt(answered)
+
+
+def _with_quota(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """`response` with what the key has left, if there was one."""
+    for name, value in request.META[QUOTA].headers.items() if QUOTA in request.META else ():
+        response.headers[name] = value
+    return response
 
 
 def parsed(request: HttpRequest, kind: type[T]) -> T:

@@ -13,6 +13,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
@@ -27,8 +28,10 @@ from django.utils import timezone
 
 from agents.spec import AgentSpec, Override
 from sessions.errors import InvalidKey, MissingScope, TooManyFailures
+from sessions.limits import NO_LIMITS, KeyLimiter, Limits
 from sessions.models import ApiKey, ClientSecret
 from sessions.scopes import SCOPES, TALKING, Scope, in_order
+from telemetry import counters, names
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +47,16 @@ SUBPROTOCOL_KEY = "openai-insecure-api-key."
 class Principal:
     """Who is calling. `agents` are the slugs it may use, empty for all of them; `scopes` what for.
 
+    `limits` are counted by `account`, which a key shares with the client secrets it made.
+
     An ephemeral one carries what its secret's creator decided: the session to start with, the version of
     the agent (None: the published one), and what it may change beyond what the agent lists.
     """
 
     kind: Literal["server", "ephemeral", "user"]
     id: str
+    account: str
+    limits: Limits = NO_LIMITS
     scopes: frozenset[Scope] = frozenset({"realtime"})
     agents: frozenset[str] = frozenset()
     key_id: int | None = None
@@ -89,7 +96,8 @@ class FailureLimit:
         began, count = self._windows.get(address, (0.0, 0))
         left = began + self.window_s - self.clock()
         if count >= self.most and left > 0:
-            raise TooManyFailures(retry_after_s=int(left) + 1)
+            counters.count(names.KEYS_LIMITED, what="wrong_keys")
+            raise TooManyFailures(left)
 
     def count(self, address: str) -> None:
         now = self.clock()
@@ -154,7 +162,7 @@ def digest_of(key: str) -> str:
 def _find(key: str, digest: str) -> tuple[Principal, float | None] | None:
     """The principal of a key, and how many more seconds it has."""
     if _is_fixed_development_key(digest):
-        return Principal(kind="server", id="development", scopes=frozenset(SCOPES)), None
+        return Principal(kind="server", id="development", account="development", scopes=frozenset(SCOPES)), None
     return _find_secret(digest) if key.startswith("ek_") else _find_key(digest)
 
 
@@ -173,6 +181,8 @@ def _find_key(digest: str) -> tuple[Principal, float | None] | None:
     principal = Principal(
         kind="server",
         id=f"key-{key.pk}",
+        account=f"key-{key.pk}",
+        limits=_limits(key),
         scopes=frozenset(in_order(key.scopes)),
         agents=frozenset(key.agents),
         key_id=key.pk,
@@ -184,12 +194,15 @@ def _find_secret(digest: str) -> tuple[Principal, float | None] | None:
     alive = ClientSecret.objects.filter(expires_at__gt=timezone.now()).filter(
         Q(created_by_key=None) | Q(created_by_key__revoked_at=None)
     )
-    secret = alive.filter(digest=digest).first()
+    secret = alive.select_related("created_by_key").filter(digest=digest).first()
     if secret is None or not hmac.compare_digest(secret.digest, digest):
         return None
+    maker = secret.created_by_key
     principal = Principal(
         kind="ephemeral",
         id=f"secret-{secret.pk}",
+        account=f"key-{maker.pk}" if maker else f"user-{secret.created_by_user_id or 'nobody'}",
+        limits=_limits(maker),
         agents=frozenset({secret.agent}),
         key_id=secret.created_by_key_id,
         session=secret.session,
@@ -197,6 +210,15 @@ def _find_secret(digest: str) -> tuple[Principal, float | None] | None:
         extra_overrides=frozenset(cast("list[Override]", secret.overrides)),
     )
     return principal, (secret.expires_at - timezone.now()).total_seconds()
+
+
+def _limits(key: ApiKey | None) -> Limits:
+    """What `key` may do; where it does not say, and for whoever has none, what settings say."""
+    requests, sessions = (key.requests_per_minute, key.sessions_at_once) if key else (None, None)
+    return Limits(
+        settings.REPARTEE_KEY_REQUESTS_PER_MINUTE if requests is None else requests,
+        settings.REPARTEE_KEY_SESSIONS if sessions is None else sessions,
+    )
 
 
 def _note_use(key: ApiKey) -> None:
@@ -213,6 +235,9 @@ def _note_use(key: ApiKey) -> None:
 # --- where a request carries its key -------------------------------------------------------------
 
 authenticator = Authenticator(FailureLimit(most=settings.REPARTEE_KEY_FAILURES_PER_MINUTE), RecentPrincipals())
+limiter = KeyLimiter()
+QUOTA = "repartee.quota"
+"""Where a request's META keeps what its key has left, for the answer's headers."""
 
 
 async def authenticate_websocket(scope: Mapping[str, Any]) -> Principal:
@@ -222,6 +247,7 @@ async def authenticate_websocket(scope: Mapping[str, Any]) -> Principal:
     principal = await authenticator.principal(
         _bearer(given) if given else _subprotocol_key(scope.get("subprotocols") or ()), _address(scope.get("client"))
     )
+    await limiter.request(principal.account, principal.limits)
     principal.require("realtime")
     return principal
 
@@ -230,8 +256,14 @@ async def authenticate_http(request: HttpRequest, *, scope: Scope) -> Principal:
     """The caller of an API view that needs `scope`. No other site can borrow cookies: they are not looked at."""
     address = request.META.get("REMOTE_ADDR") or ""
     principal = await authenticator.principal(_bearer(request.headers.get("authorization", "")), address)
+    request.META[QUOTA] = await limiter.request(principal.account, principal.limits)
     principal.require(scope)
     return principal
+
+
+def counted_session(principal: Principal) -> AbstractAsyncContextManager[None]:
+    """Around a session: it is one of those that the caller's key may have at once, or `TooManySessions`."""
+    return limiter.session(principal.account, principal.limits)
 
 
 def _bearer(header: str) -> str | None:
@@ -251,8 +283,18 @@ def _address(client: Collection[Any] | None) -> str:
 # --- making and ending keys ----------------------------------------------------------------------
 
 
-def create_key(*, name: str, agents: Collection[str] = (), scopes: Collection[Scope] = TALKING) -> tuple[ApiKey, str]:
-    """A new key's record, and the key itself: this is the only time it is known."""
+def create_key(
+    *,
+    name: str,
+    agents: Collection[str] = (),
+    scopes: Collection[Scope] = TALKING,
+    requests_per_minute: int | None = None,
+    sessions_at_once: int | None = None,
+) -> tuple[ApiKey, str]:
+    """A new key's record, and the key itself: this is the only time it is known.
+
+    A limit of None is as settings have it, and 0 is none.
+    """
     key = "sk_" + secrets.token_urlsafe(32)
     record = ApiKey.objects.create(
         name=name,
@@ -260,6 +302,8 @@ def create_key(*, name: str, agents: Collection[str] = (), scopes: Collection[Sc
         digest=digest_of(key),
         agents=sorted(set(agents)),
         scopes=in_order(scopes),
+        requests_per_minute=requests_per_minute,
+        sessions_at_once=sessions_at_once,
     )
     return record, key
 
@@ -276,7 +320,7 @@ def ensure_dev_key() -> str | None:
         raise ImproperlyConfigured("A development key is made with REPARTEE_ENV=development only.")
     if settings.REPARTEE_DEV_API_KEY or ApiKey.objects.filter(name=DEVELOPMENT_KEY, revoked_at=None).exists():
         return None
-    return create_key(name=DEVELOPMENT_KEY, scopes=SCOPES)[1]
+    return create_key(name=DEVELOPMENT_KEY, scopes=SCOPES, requests_per_minute=0, sessions_at_once=0)[1]
 
 
 @dataclass(frozen=True, slots=True)

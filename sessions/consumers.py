@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,7 +16,7 @@ from django.conf import settings
 
 from sessions import services
 from sessions.access import agent_for
-from sessions.auth import SUBPROTOCOL, authenticate_websocket
+from sessions.auth import SUBPROTOCOL, authenticate_websocket, counted_session
 from sessions.errors import REFUSED, Answer, Forbidden, Refusal, UnknownModel, answer_to, request_id
 from sessions.host import new_id
 from sessions.protocols.realtime import RealtimeProtocol
@@ -55,13 +56,14 @@ async def realtime(scope: Scope, receive: Receive, send: Send) -> None:
     transport = WebSocketTransport(scope, receive, send)
     if not await transport.connected():
         return
-    try:
-        protocol, opened = await _open(scope)
-    except REFUSED as error:
-        await _refuse(transport, scope, error)
-        return
-    await transport.accept(_subprotocol(scope))
-    await serve(transport, protocol, opened.handle, write_timeout_s=settings.REPARTEE_BOUNDS.write_timeout_s)
+    async with AsyncExitStack() as held:
+        try:
+            protocol, opened = await _open(scope, held)
+        except REFUSED as error:
+            await _refuse(transport, scope, error)
+            return
+        await transport.accept(_subprotocol(scope))
+        await serve(transport, protocol, opened.handle, write_timeout_s=settings.REPARTEE_BOUNDS.write_timeout_s)
     if protocol.refused:
         log.info(
             "overrides refused",
@@ -76,13 +78,15 @@ async def unknown_path(scope: Scope, receive: Receive, send: Send) -> None:
         await _refuse(transport, scope, error, status=404)
 
 
-async def _open(scope: Scope) -> tuple[RealtimeProtocol, services.OpenedSession]:
+async def _open(scope: Scope, held: AsyncExitStack) -> tuple[RealtimeProtocol, services.OpenedSession]:
+    """A session for who is calling, if they may have one; `held` keeps it counted among those of their key."""
     query = Query.of(scope)
     check_origin(scope)
     principal = await authenticate_websocket(scope)
     if query.call_id:
         raise UnknownModel("There is no call of this id.")
     spec = await database_sync_to_async(agent_for)(principal, query.model)
+    await held.enter_async_context(counted_session(principal))
     opened = await services.open_session(spec, session_id=new_id("sess"), transport=TRANSPORT, principal=principal.kind)
     bounds = settings.REPARTEE_BOUNDS
     asked = (principal.session or {}).get("model")

@@ -6,13 +6,18 @@ Refusal           400
 │   └── MissingScope
 ├── UnknownModel     404
 ├── TooLarge         413
-└── TooManyFailures  429
+└── RateLimited      429
+    ├── TooManyFailures
+    ├── TooManyRequests
+    └── TooManySessions
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from django.db import DatabaseError
@@ -76,14 +81,38 @@ class TooLarge(Refusal):
         super().__init__(str(type(self).__doc__), code="request_too_large")
 
 
-class TooManyFailures(Refusal):
-    """Too many requests with a wrong key."""
+class RateLimited(Refusal):
+    """Come back in `retry_after_s` seconds, a whole number."""
 
     status = 429
 
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__("Too many requests with a wrong key; try again later.", code="rate_limit_exceeded")
-        self.retry_after_s = retry_after_s
+    def __init__(self, message: str, *, retry_after_s: float, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message, code="rate_limit_exceeded")
+        self.retry_after_s = max(1, ceil(retry_after_s))
+        self.headers = {**(headers or {}), "Retry-After": str(self.retry_after_s)}
+
+
+class TooManyFailures(RateLimited):
+    """Too many requests with a wrong key."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("Too many requests with a wrong key; try again later.", retry_after_s=retry_after_s)
+
+
+class TooManyRequests(RateLimited):
+    """The key has used up its requests of a minute."""
+
+    def __init__(self, limit: int, retry_after_s: float, headers: Mapping[str, str]) -> None:
+        message = f"Rate limit reached for this API key: {limit} requests a minute. Wait, or ask its operator for more."
+        super().__init__(message, retry_after_s=retry_after_s, headers=headers)
+
+
+class TooManySessions(RateLimited):
+    """The key has as many sessions as it may have at once."""
+
+    def __init__(self, limit: int) -> None:
+        message = f"This API key has {limit} sessions open, which is its limit. End one, or ask its operator for more."
+        super().__init__(message, retry_after_s=RETRY_AFTER_S)
 
 
 REFUSED = (ClientError, ConfigurationError, Overloaded, DatabaseError)
@@ -104,16 +133,15 @@ class Answer:
 
     @property
     def close_code(self) -> int:
-        """For a WebSocket whose upgrade could not be refused."""
-        return 1008 if self.status < 500 else 1013
+        """For a WebSocket whose upgrade could not be refused: 1013 if it may try again."""
+        return 1013 if self.status >= 500 or self.status == 429 else 1008
 
 
 def answer_to(error: Exception) -> Answer:
     """The answer to one of `REFUSED`. What an operator must repair is not told to the client."""
     match error:
-        case TooManyFailures():
-            headers = {"Retry-After": str(error.retry_after_s)}
-            return Answer(error.status, _details("rate_limit_error", error.code, str(error)), headers)
+        case RateLimited():
+            return Answer(error.status, _details("rate_limit_error", error.code, str(error)), error.headers)
         case ClientError():
             status = error.status if isinstance(error, Refusal) else 404 if error.code == "model_not_found" else 400
             return Answer(status, _details("invalid_request_error", error.code, str(error), error.param))

@@ -98,7 +98,7 @@ class ItemText(models.Model):
 class ApiKey(models.Model):
     """A server's key. Only its digest is kept; `agents` lists the slugs it may use, and empty means all.
 
-    `scopes` are those of `sessions.scopes`: what it may be used for.
+    `scopes` are those of `sessions.scopes`: what it may be used for. A limit that is empty is as settings have it.
     """
 
     name = models.CharField(max_length=100)
@@ -106,6 +106,12 @@ class ApiKey(models.Model):
     digest = models.CharField(max_length=64, unique=True)
     agents = models.JSONField(default=list, blank=True, help_text="Slugs of the agents it may use; empty means all.")
     scopes = models.JSONField(default=default_scopes, blank=True, help_text="What it may be used for.")
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="New sessions count too. Empty: as settings have it; 0: no limit."
+    )
+    sessions_at_once = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Of one process. Empty: as settings have it; 0: no limit."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

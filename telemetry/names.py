@@ -158,6 +158,7 @@ JOURNAL_PENDING: Final = "journal.pending"
 TRANSCRIPTS_REJECTED: Final = "transcripts.rejected"
 INTERRUPTIONS: Final = "interruptions"
 SPECULATIONS: Final = "llm.speculations"
+KEYS_LIMITED: Final = "keys.limited"
 SLOW_CLIENTS: Final = "clients.slow"
 OVERLOADED: Final = "overloaded"
 PROVIDER_FALLBACKS: Final = "provider.fallbacks"
@@ -173,6 +174,7 @@ COUNTERS: Final[dict[str, str | None]] = {
     INTERRUPTIONS: "outcome",
     SPECULATIONS: "outcome",
     SLOW_CLIENTS: None,
+    KEYS_LIMITED: "what",
     OVERLOADED: "what",
     PROVIDER_FALLBACKS: "stage",
     PROVIDER_STALLS: "stage",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import argparse
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -10,7 +10,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from agents import selectors
 from sessions.auth import DEVELOPMENT_KEY, create_key, revoke_key
 from sessions.models import ApiKey
-from sessions.scopes import MEANINGS, SCOPES, TALKING, Scope
+from sessions.scopes import MEANINGS, SCOPES, TALKING
+
+MOST = 1_000_000
 
 
 class Command(BaseCommand):
@@ -29,6 +31,8 @@ class Command(BaseCommand):
             help=f"What it is for, {' and '.join(TALKING)} if not given. "
             + "; ".join(f"{scope}: {meaning}" for scope, meaning in MEANINGS.items()),
         )
+        create.add_argument("--requests", type=_limit, metavar="N", help="Requests a minute; 0 for no limit.")
+        create.add_argument("--sessions", type=_limit, metavar="N", help="Sessions at once; 0 for no limit.")
         actions.add_parser("list", help="Show the keys there are.")
         revoke = actions.add_parser("revoke", help="End a key.")
         revoke.add_argument("prefix", help="The key's first characters, as `list` shows them.")
@@ -36,13 +40,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         match options["action"]:
             case "create":
-                self._create(options["name"], options["agent"], options["scope"] or TALKING)
+                self._create(options)
             case "list":
                 self._list()
             case "revoke":
                 self._revoke(options["prefix"])
 
-    def _create(self, name: str, agents: list[str], scopes: Collection[Scope]) -> None:
+    def _create(self, options: dict[str, Any]) -> None:
+        name, agents = options["name"], options["agent"]
         if name == DEVELOPMENT_KEY:
             raise CommandError(f'"{DEVELOPMENT_KEY}" is the name of the key that development mode makes for itself.')
         known = set(selectors.list_agents().values_list("slug", flat=True))
@@ -50,7 +55,14 @@ class Command(BaseCommand):
             raise CommandError(
                 f"No published agent {', '.join(unknown)}; there is {', '.join(sorted(known)) or 'none'}."
             )
-        self.stdout.write(create_key(name=name, agents=agents, scopes=scopes)[1])
+        _, key = create_key(
+            name=name,
+            agents=agents,
+            scopes=options["scope"] or TALKING,
+            requests_per_minute=options["requests"],
+            sessions_at_once=options["sessions"],
+        )
+        self.stdout.write(key)
         self.stderr.write("Keep it safe: it is stored nowhere and cannot be shown again.")
 
     def _list(self) -> None:
@@ -66,3 +78,9 @@ class Command(BaseCommand):
             raise CommandError("No such key." if not found else "More than one key begins so; give more characters.")
         revoke_key(found[0])
         self.stdout.write(f"{found[0].prefix}… ({found[0].name}) is revoked.")
+
+
+def _limit(value: str) -> int:
+    if not value.isascii() or not value.isdecimal() or int(value) > MOST:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number from 0 to {MOST}")
+    return int(value)

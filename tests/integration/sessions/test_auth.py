@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.apps import apps
+from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.test import RequestFactory, override_settings
@@ -20,7 +21,8 @@ from agents import services as agent_services
 from agents.spec import AgentSpec, Overrides
 from sessions import auth
 from sessions.auth import Authenticator, FailureLimit, Principal, RecentPrincipals
-from sessions.errors import InvalidKey, MissingScope, TooManyFailures
+from sessions.errors import InvalidKey, MissingScope, TooManyFailures, TooManyRequests
+from sessions.limits import KeyLimiter, Limits
 from sessions.models import ApiKey, ClientSecret
 from sessions.scopes import SCOPES
 
@@ -44,6 +46,7 @@ def clock() -> Clock:
 def authenticator(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Authenticator:
     fresh = Authenticator(FailureLimit(most=3, clock=clock), RecentPrincipals(clock=clock))
     monkeypatch.setattr(auth, "authenticator", fresh)
+    monkeypatch.setattr(auth, "limiter", KeyLimiter(clock=clock))
     return fresh
 
 
@@ -57,6 +60,8 @@ async def test_a_key_names_its_principal(authenticator: Authenticator) -> None:
     assert await authenticator.principal(value, "a") == Principal(
         kind="server",
         id=f"key-{record.pk}",
+        account=f"key-{record.pk}",
+        limits=Limits(600, 100),
         scopes=frozenset({"realtime", "text"}),
         agents=frozenset({"guide"}),
         key_id=record.pk,
@@ -163,6 +168,46 @@ async def test_each_surface_asks_for_its_scope(authenticator: Authenticator) -> 
         await auth.authenticate_websocket(scope((b"authorization", carried["authorization"].encode())))
 
 
+# --- limits ---
+
+
+@pytest.mark.parametrize(
+    ("fields", "limits"),
+    [
+        ({}, Limits(7, 3)),
+        ({"requests_per_minute": 20}, Limits(20, 3)),
+        ({"sessions_at_once": 0}, Limits(7, 0)),
+    ],
+)
+@override_settings(REPARTEE_KEY_REQUESTS_PER_MINUTE=7, REPARTEE_KEY_SESSIONS=3)
+async def test_a_keys_limits_are_its_own_or_those_of_the_settings(
+    authenticator: Authenticator, fields: dict[str, int], limits: Limits
+) -> None:
+    _, value = await _sync(key, **fields)
+
+    assert (await authenticator.principal(value, "a")).limits == limits
+
+
+async def test_a_secret_counts_against_the_key_that_made_it(authenticator: Authenticator) -> None:
+    record, value = await _sync(key, requests_per_minute=2)
+    first, second = [(await _sync(auth.issue_secret, agent="guide", key_id=record.pk)).value for _ in range(2)]
+    for held in (value, first):
+        await auth.authenticate_websocket(scope((b"authorization", f"Bearer {held}".encode())))
+
+    with pytest.raises(TooManyRequests, match="2 requests a minute"):
+        await auth.authenticate_websocket(scope((b"authorization", f"Bearer {second}".encode())))
+
+
+async def test_secrets_of_the_talk_page_count_against_who_opened_it(authenticator: Authenticator) -> None:
+    user = await User.objects.acreate(username="ann")
+    secrets = [
+        await _sync(auth.issue_secret, agent="guide", user_id=user_id) for user_id in (user.pk, user.pk, None, None)
+    ]
+    accounts = [(await authenticator.principal(secret.value, "a")).account for secret in secrets]
+
+    assert accounts == [f"user-{user.pk}"] * 2 + ["user-nobody"] * 2
+
+
 # --- client secrets ---
 
 
@@ -208,7 +253,7 @@ def test_expired_secrets_are_swept_when_one_is_made() -> None:
 def test_who_may_change_what(kind: Any, extra: Any, may: set[str]) -> None:
     spec = AgentSpec(slug="guide", overrides=Overrides(server_keys=("instructions", "voice"), ephemeral=("formats",)))
 
-    assert Principal(kind=kind, id="x", extra_overrides=frozenset(extra)).overrides(spec) == may
+    assert Principal(kind=kind, id="x", account="x", extra_overrides=frozenset(extra)).overrides(spec) == may
 
 
 # --- guessing ---
@@ -237,7 +282,7 @@ def test_the_memory_of_guesses_and_of_keys_is_bounded(clock: Clock) -> None:
     limit, recent = FailureLimit(most=1, addresses=10, clock=clock), RecentPrincipals(entries=10, clock=clock)
     for n in range(100):
         limit.count(str(n))
-        recent.put(str(n), Principal(kind="server", id="x"), None)
+        recent.put(str(n), Principal(kind="server", id="x", account="x"), None)
 
     assert (len(limit._windows), len(recent._held)) == (10, 10)
 
@@ -301,7 +346,8 @@ async def test_a_development_key_is_made_once_and_for_development(authenticator:
     made = await _sync(auth.ensure_dev_key)
     assert made is not None
     assert await _sync(auth.ensure_dev_key) is None
-    assert (await authenticator.principal(made, "a")).scopes == set(SCOPES)
+    principal = await authenticator.principal(made, "a")
+    assert (principal.scopes, principal.limits) == (frozenset(SCOPES), Limits(0, 0))
 
     clock.now += 5
     with override_settings(DEVELOPMENT=False):
@@ -311,13 +357,15 @@ async def test_a_development_key_is_made_once_and_for_development(authenticator:
             auth.ensure_dev_key()
 
 
-def test_the_development_key_of_an_older_version_gets_every_scope() -> None:
+def test_the_development_key_of_an_older_version_may_do_everything() -> None:
     (old, _), (other, _) = auth.create_key(name=auth.DEVELOPMENT_KEY), key()
     import_module("sessions.migrations.0002_apikey_scopes").widen_development_key(apps, None)
+    import_module("sessions.migrations.0003_apikey_limits").unlimit_development_key(apps, None)
     for record in (old, other):
         record.refresh_from_db()
 
     assert (old.scopes, other.scopes) == (list(SCOPES), ["realtime", "text"])
+    assert [(record.requests_per_minute, record.sessions_at_once) for record in (old, other)] == [(0, 0), (None, None)]
 
 
 def test_with_a_fixed_key_none_is_made() -> None:
@@ -346,10 +394,13 @@ def test_the_command_makes_lists_and_revokes() -> None:
     assert "revoked" in apikey("list")
 
 
-def test_the_command_gives_the_scopes_asked_for() -> None:
-    value = apikey("create", "dashboard", "--scope", "turns", "--scope", "sessions")
+def test_the_command_gives_the_scopes_and_limits_asked_for() -> None:
+    scopes, limits = ("--scope", "turns", "--scope", "sessions"), ("--requests", "60", "--sessions", "0")
+    value = apikey("create", "dashboard", *scopes, *limits)
+    record = ApiKey.objects.get(digest=auth.digest_of(value))
 
-    assert ApiKey.objects.get(digest=auth.digest_of(value)).scopes == ["sessions", "turns"]
+    assert record.scopes == ["sessions", "turns"]
+    assert (record.requests_per_minute, record.sessions_at_once) == (60, 0)
 
 
 @pytest.mark.parametrize(
@@ -358,6 +409,8 @@ def test_the_command_gives_the_scopes_asked_for() -> None:
         (("create", "x", "--agent", "nobody"), "nobody"),
         (("create", auth.DEVELOPMENT_KEY), "development mode"),
         (("create", "x", "--scope", "everything"), "invalid choice"),
+        (("create", "x", "--sessions", "many"), "not a number"),
+        (("create", "x", "--requests", "-1"), "not a number"),
         (("revoke", "sk_nothing"), "No such key"),
         (("revoke", "sk_"), "More than one"),
     ],

@@ -147,6 +147,19 @@ async def test_guessing_keys_is_answered_with_429(key: str) -> None:
     assert 0 < int(answers[-1].headers["retry-after"]) <= 61
 
 
+async def test_what_a_key_has_left_is_told_and_then_it_must_wait(key: str) -> None:
+    _, scarce = await sync_to_async(auth.create_key)(name="scarce", requests_per_minute=2)
+    answers = [await post(scarce, {"session": {"model": model}}) for model in ("guide", "nobody", "guide")]
+
+    assert [answer.status_code for answer in answers] == [200, 404, 429]
+    assert [answer.headers["x-ratelimit-limit-requests"] for answer in answers] == ["2"] * 3
+    assert [answer.headers["x-ratelimit-remaining-requests"] for answer in answers] == ["1", "0", "0"]
+    assert 29_000 < int(answers[0].headers["x-ratelimit-reset-requests"].removesuffix("ms")) <= 30_000
+    assert 25 < int(answers[-1].headers["retry-after"]) <= 30
+    assert answers[-1].json()["error"]["code"] == "rate_limit_exceeded"
+    assert "2 requests a minute" in answers[-1].json()["error"]["message"]
+
+
 async def test_other_methods_and_addresses_are_answered_in_json() -> None:
     wrong_method, nowhere = await AsyncClient().get(URL), await AsyncClient().get("/v1/realtime")
 

@@ -106,6 +106,29 @@ async def test_a_server_that_cannot_refuse_accepts_and_closes(
     assert (close["type"], close["code"]) == ("websocket.close", close_code)
 
 
+@pytest.mark.parametrize("can_deny", [True, False])
+@pytest.mark.parametrize(("limit", "says"), [("requests_per_minute", "1 requests"), ("sessions_at_once", "1 sessions")])
+async def test_a_key_at_its_limit_is_refused_with_429(can_deny: bool, limit: str, says: str) -> None:
+    limits: dict[str, Any] = {limit: 1}
+    _, key = await sync_to_async(auth.create_key)(name="scarce", **limits)
+    principal = await auth.authenticator.principal(key, "a")
+    async with auth.counted_session(principal):
+        await auth.limiter.request(principal.account, principal.limits)
+        sent = await knock(key=key, can_deny=can_deny)
+
+    if can_deny:
+        status, headers, error = denial(sent)
+        assert status == 429
+        assert int(headers[b"retry-after"]) > 0
+        assert (b"x-ratelimit-limit-requests" in headers) == (limit == "requests_per_minute")
+    else:
+        _, event, close = sent
+        error = json.loads(event["text"])["error"]
+        assert (close["code"], close["reason"]) == (1013, "rate_limit_exceeded")
+    assert (error["code"], error["type"]) == ("rate_limit_exceeded", "rate_limit_error")
+    assert says in error["message"]
+
+
 @pytest.mark.parametrize("error", [Overloaded("This server is full."), OperationalError("locked")])
 async def test_an_overload_and_a_database_away_are_503(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     monkeypatch.setattr(services, "open_session", _failing(error))
