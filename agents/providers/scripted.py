@@ -276,6 +276,7 @@ class ScriptedTTS:
 
     The first audio of a segment comes `first_s` after the segment was taken, the rest at `speed` times real
     time in chunks of `chunk_ms`. A segment is taken when the one before it is out.
+    `offsets`: say which character each chunk begins with.
     """
 
     def __init__(
@@ -285,6 +286,7 @@ class ScriptedTTS:
         speed: float = math.inf,
         chunk_ms: float = 100,
         rate: int = TTS_RATE,
+        offsets: bool = True,
         fault: Fault | None = None,
         name: str = "scripted-tts",
     ) -> None:
@@ -292,6 +294,7 @@ class ScriptedTTS:
         self._speed = speed
         self._chunk_ms = chunk_ms
         self._rate = rate
+        self._offsets = offsets
         self._fault = fault
         self._name = name
         self.calls = 0
@@ -316,7 +319,8 @@ class ScriptedTTS:
                 if done_s == 0.0:
                     marks.stamp(f"seg[{segment.id}].tts_first_byte")
                     marks.stamp(f"seg[{segment.id}].tts_first_audible")
-                yield Speech(chunk, segment.id, round(done_s * CHARS_PER_SECOND * voice.speed))
+                offset = round(done_s * CHARS_PER_SECOND * voice.speed)
+                yield Speech(chunk, segment.id, offset if self._offsets else None)
                 done_s += chunk.ms / 1000
             marks.stamp(f"seg[{segment.id}].tts_end")
 

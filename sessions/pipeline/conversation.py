@@ -86,7 +86,7 @@ class Conversation:
             self._asides[self._order[-1]] = (*self._asides.get(self._order[-1], ()), *messages)[-MAX_ASIDES:]
 
     def keep_audio(self, item_id: str, audio: Audio) -> None:
-        """Keep what an item sounds like; nothing happens if it has been deleted."""
+        """Keep what an item sounds like, of a spoken reply all of it; nothing happens if it has been deleted."""
         if item_id not in self._items:
             return
         self._audio.pop(item_id, None)
@@ -95,13 +95,20 @@ class Conversation:
             del self._audio[next(iter(self._audio))]
 
     def audio_of(self, item_id: str) -> Audio | None:
-        return self._audio.get(item_id)
+        """What an item sounds like, as far as it was heard."""
+        audio, ledger = self._audio.get(item_id), self._ledgers.get(item_id)
+        if audio is None or ledger is None or ledger.heard_ms is None:
+            return audio
+        return audio.slice(0, int(ledger.heard_ms * audio.rate / 1000))
 
     def keep_ledger(self, item_id: str, ledger: Ledger) -> None:
         self._ledgers[item_id] = ledger
 
     def truncate(self, item_id: str, audio_end_ms: int) -> int:
-        """Cut a spoken reply to what was heard; the position used, clamped to its audio."""
+        """Cut a spoken reply to what was heard; the position used, clamped to its audio.
+
+        The last word counts, even if it is more than the one before: our own estimate may be too short.
+        """
         item = self.get(item_id, code="item_truncate_invalid_item_id")
         ledger = self._ledgers.get(item_id)
         if ledger is None or not isinstance(item, MessageItem):
@@ -109,9 +116,6 @@ class Conversation:
                 "Only audio replies can be truncated.", code="item_truncate_invalid_item", param="item_id"
             )
         ledger.heard_ms = min(max(0, audio_end_ms), ledger.audio_ms)
-        audio = self._audio.get(item_id)
-        if audio is not None:
-            self._audio[item_id] = audio.slice(0, int(ledger.heard_ms * audio.rate / 1000))
         self.update(replace(item, content=(Content("audio", transcript=ledger.heard_text),)))
         return int(ledger.heard_ms)
 

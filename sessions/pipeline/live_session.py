@@ -454,11 +454,10 @@ class LiveSession:
         task = self._tasks.pop(reply.id, None)
         if task is not None:
             task.cancel()
-        unsent_ms = self._outbox.discard_audio(reply.id)
-        heard_ms = min(reply.pacer.heard_ms(), reply.ledger.audio_ms - unsent_ms)
+        reply.ledger.take_back(self._outbox.discard_audio(reply.id))
         spoken = reply.message is not None and reply.plan.modality == "audio"
         if spoken and reply.ledger.heard_ms is None:
-            reply.ledger.heard_ms = max(0.0, heard_ms)
+            reply.ledger.heard_ms = min(reply.pacer.heard_ms(), reply.ledger.audio_ms)
         reply.close(status, reason)
         if spoken and reply.message is not None and reply.message.id in self._conversation:
             self._conversation.truncate(reply.message.id, int(reply.ledger.heard_ms or 0))

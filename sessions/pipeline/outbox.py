@@ -75,13 +75,13 @@ class Outbox:
         self._audio += 1
         self.put(event)
 
-    def discard_audio(self, response_id: str) -> int:
+    def discard_audio(self, response_id: str) -> float:
         """Take back audio of `response_id` not yet sent; how many ms that were."""
         kept = [e for e in self._events if not (isinstance(e, AudioOut) and e.response_id == response_id)]
         dropped = sum(e.audio.ms for e in self._events if isinstance(e, AudioOut) and e.response_id == response_id)
         self._events = deque(kept, maxlen=self._limit + 1)
         self._count_audio()
-        return round(dropped)
+        return dropped
 
     def _count_audio(self) -> None:
         self._audio = sum(isinstance(event, AudioOut) for event in self._events)

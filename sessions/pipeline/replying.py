@@ -93,7 +93,7 @@ class Reply:
         self.plan = plan
         self.marks = marks
         self.pacer = Pacer(agent.spec.latency.lead_ms, marks.clock)
-        self.ledger = Ledger()
+        self.ledger = Ledger(speed=plan.voice.speed)
         self.usage = Usage()
         self.hang_up = False
         self.thinking = True
@@ -183,6 +183,7 @@ class Reply:
             while (piece := await self._next(speech)) is not None:
                 await self.pacer.release(piece.audio.ms)
                 await self._say(piece)
+        self.ledger.finish()
         while self._begun < len(self._segments):
             await self._outbox.room()
             self._begin_segments(self._begun + 1)
@@ -285,7 +286,7 @@ class Reply:
                 plan.user_end_sample if first else None,
             )
         )
-        self.ledger.add(piece.audio.ms)
+        self.ledger.add(piece.audio.ms, piece.text_offset)
         if self.ledger.audio_ms <= self._bounds.item_audio_ms:
             self._audio.append(piece.audio)
         self.marks.stamp("first_audio_sent")

@@ -19,6 +19,7 @@ def ledger(*segments: tuple[str, float]) -> Ledger:
     for text, ms in segments:
         book.begin(text)
         book.add(ms)
+    book.finish()
     return book
 
 
@@ -32,19 +33,64 @@ def test_words_are_heard_by_their_share_of_the_audio() -> None:
     assert ledger(("One\ntwo three", 1200)).text_until(600) == "One"
 
 
-@example([("One\nand\x85two", 1000)], 400, 900)
+@example([("One\nand\x85two", 1000)], 400, 900, False)
 @given(
     st.lists(st.tuples(st.text(max_size=30), st.floats(1, 5000)), max_size=6),
     st.floats(0, 10_000),
     st.floats(0, 10_000),
+    st.booleans(),
 )
 def test_more_time_never_hears_less_and_only_what_was_said(
-    segments: list[tuple[str, float]], early: float, late: float
+    segments: list[tuple[str, float]], early: float, late: float, goes_on: bool
 ) -> None:
     book = ledger(*segments)
+    if goes_on:
+        book.begin("and so on and on")
+        book.add(500)
     early, late = sorted((early, late))
     assert book.text.startswith(book.text_until(late))
     assert book.text_until(late).startswith(book.text_until(early).rstrip())
+
+
+def test_a_sentence_still_being_spoken_is_not_taken_for_heard() -> None:
+    book = Ledger()
+    book.begin("one two three four five six seven eight nine ten")
+    book.add(600)
+    assert book.text_until(600) == "one two"  # at 60 ms a character
+    book.finish()
+    assert book.text_until(600) == "one two three four five six seven eight nine ten"
+
+
+def test_the_pace_is_learned_from_what_was_said() -> None:
+    slow = ledger(("a" * 60, 60 * 180))
+    slow.begin(" one two three four five")
+    slow.add(1_200)
+    assert slow.text_until(slow.audio_ms) == "a" * 60 + " one two"  # 120 ms a character
+    fast = Ledger(speed=1.5)
+    fast.begin("one two three four five")
+    fast.add(600)
+    assert fast.text_until(600) == "one two three"  # 40 ms a character
+
+
+def test_a_voice_that_says_where_it_is_is_believed() -> None:
+    book = Ledger()
+    book.begin("one two three four")
+    book.add(1_000, 0)
+    book.add(1_000, 14)
+    assert book.text_until(500) == "one two"
+    assert book.text_until(1_000) == "one two three"
+    book.add(1_000, 3)  # backwards: nonsense
+    book.add(1_000, 99)
+    book.finish()
+    assert book.text_until(4_000) == "one two three four"
+
+
+def test_audio_that_never_left_is_no_audio() -> None:
+    book = ledger(("one two", 700))
+    book.take_back(300)
+    assert book.audio_ms == 400
+    book.take_back(900)
+    assert book.audio_ms == 0
 
 
 def test_the_pacer_keeps_the_lead_and_no_more() -> None:
