@@ -714,8 +714,9 @@ class LiveSession:
         turn, reply = self._turn, self._reply
         if reply is None or reply.id != report.response_id:
             return
-        if reply.message is not None and reply.message.id in self._conversation and report.state == "stopped":
-            self._conversation.truncate(reply.message.id, report.played_ms)
+        message = reply.message if reply.plan.modality == "audio" else None
+        if report.state == "stopped" and message is not None and message.id in self._conversation:
+            self._conversation.truncate(message.id, report.played_ms)
             self._record_reply(reply)
         if turn is None or turn.reply is not reply:
             return

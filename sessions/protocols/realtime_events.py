@@ -332,7 +332,8 @@ _envelope = msgspec.json.Decoder(_Envelope)
 def parse(data: str | bytes) -> AnyClientEvent:
     """The event in one message; what is wrong with it is a `BadEvent`."""
     try:
-        return _decoder.decode(data)
+        # as text: msgspec does not look at the bytes of names that it does not know
+        return _decoder.decode(data.decode() if isinstance(data, bytes) else data)
     except msgspec.ValidationError as error:
         raise _explained(data, error) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError):
