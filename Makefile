@@ -17,6 +17,8 @@ DEV_STAMP := $(VENV)/.dev-$(shell cat $(RUNTIME_LOCKS) $(DEV_LOCKS) | sha256sum 
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
 LOCK := $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-header
 
+CLIENT_LOCKS := $(basename $(wildcard tests/clients/*/requirements.in))
+
 PORT ?= 8000
 TLS ?=
 export PORT
@@ -32,6 +34,10 @@ run: $(RUNTIME_STAMP)  ## set up what is missing and serve (PORT, REPARTEE_DATA,
 .PHONY: test
 test: lint  ## every check and every test, on real Redis, PostgreSQL and Chromium
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-clients
+test-clients: $(DEV_STAMP)  ## other projects' Realtime clients against a running server (CLIENTS="openai-node …")
+	@$(BIN)/python -m tests.clients $(CLIENTS)
 
 .PHONY: lint
 lint: $(DEV_STAMP)  ## style, types and import contracts
@@ -56,10 +62,14 @@ lock: $(DEV_STAMP)  ## write the lock files anew; UPGRADE=1 takes the newest ver
 	for name in requirements requirements-models requirements-gguf requirements-dev; do \
 	    $(LOCK) $(if $(UPGRADE),--upgrade) $$name.in -o $$name.txt; \
 	done
+	for name in $(CLIENT_LOCKS); do \
+	    $(LOCK) --config-file tests/clients/uv.toml $(if $(UPGRADE),--upgrade) $$name.in -o $$name.txt; \
+	done
+	$(BIN)/python -m tests.clients.lock
 
 .PHONY: clean
 clean:  ## remove what was installed and built; the data folder stays
-	rm -rf $(VENV) staticfiles .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .clients staticfiles .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -not -path './data/*' -prune -exec rm -rf {} +
 
 $(BIN)/python:

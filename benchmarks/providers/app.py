@@ -58,7 +58,7 @@ class Server:
     async def chat(self, request: Request) -> Response:
         script, entry = self._open(request)
         asked = await request.json()
-        self._note(entry, asked)
+        self._note(entry, script, asked)
         if refusal := _refusal(script, entry, asked):
             return refusal
         if asked.get("stream"):
@@ -71,7 +71,7 @@ class Server:
             file = form["file"]
             size = getattr(file, "size", 0)
             asked: dict[str, Any] = {name: value for name, value in form.items() if name != "file"}
-        self._note(entry, asked | {"file_bytes": size})
+        self._note(entry, script, asked | {"file_bytes": size})
         if refusal := _refusal(script, entry, asked):
             return refusal
         if str(asked.get("stream", "")).lower() == "true":
@@ -82,7 +82,7 @@ class Server:
     async def speech(self, request: Request) -> Response:
         script, entry = self._open(request)
         asked = await request.json()
-        self._note(entry, asked)
+        self._note(entry, script, asked)
         if refusal := _refusal(script, entry, asked):
             return refusal
         pieces = audio.speech(script, asked["input"], float(asked.get("speed", 1)))
@@ -110,9 +110,10 @@ class Server:
             raise HTTPException(400, str(error)) from error
         return script, self._log.open(request.url.path, changes, dict(request.headers))
 
-    def _note(self, entry: Entry, asked: dict[str, Any]) -> None:
+    def _note(self, entry: Entry, script: Script, asked: dict[str, Any]) -> None:
+        left_out = {"messages", "tools", "prompt"} - ({"messages"} if script.messages else set())
         entry.body = time.monotonic()
-        entry.asked = {name: value for name, value in asked.items() if name not in ("messages", "tools", "prompt")}
+        entry.asked = {name: value for name, value in asked.items() if name not in left_out}
 
 
 def _refusal(script: Script, entry: Entry, asked: dict[str, Any] | None = None) -> Response | None:

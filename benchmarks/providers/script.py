@@ -22,7 +22,7 @@ class Script:
     "none" for a stream that just ends. `reasoning` is a count of reasoning tokens before the answer. `refuse`
     names a parameter that is answered with 400 ("name" or "name=value"). `usage` false never reports any.
 
-    `quote`: refusals quote the request.
+    `quote`: refusals quote the request. `messages`: the log keeps a chat's messages.
 
     `fault`: an HTTP status; "html" (a page with status 200); "stall", "garbage" or "disconnect" after
     `fault_after` pieces of the answer; "drip" sends everything in small pieces of odd sizes, 1 ms apart.
@@ -42,6 +42,7 @@ class Script:
     tool_finish: str = "tool_calls"
     refuse: str = ""
     quote: bool = False
+    messages: bool = False
     usage: bool = True
     tts_first_ms: float = 100.0
     tts_speed: float = 5.0

@@ -1,0 +1,134 @@
+"""Real clients against a running Repartee, each unmodified and in an environment of its own.
+
+    python -m tests.clients [CLIENT …]
+
+Prints a line for each scenario of each client and for each how-to page whose program was run, then a table.
+The exit code is 1 if anything failed. `make test-clients` runs all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from threading import Timer
+from typing import Final
+
+from tests.clients import environments, snippets
+from tests.clients.environments import CLIENTS, SHARED, Client
+from tests.clients.report import Report, Result, parsed
+from tests.clients.stage import Stage, recorded_speech, stage
+
+DRIVER_LIMIT_S: Final = 240.0
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def set_up(client: Client) -> None:
+    started = time.monotonic()
+    if environments.set_up(client):
+        say(f"… {client.name} installed in {time.monotonic() - started:.0f} s")
+
+
+def settings(client: Client, running: Stage, speech: tuple[Path, str]) -> Mapping[str, str]:
+    """What a driver and a page's program find in their environment."""
+    server = running.secure if client.needs_tls else running.plain
+    return client.environment(
+        REPARTEE_BASE_URL=f"{server.url}/v1",
+        REPARTEE_API_KEY=server.key,
+        SCRIPTED_PROVIDER=running.provider.origin,
+        SPEECH_FILE=str(speech[0]),
+        SPEECH_WORDS=speech[1],
+        NODE_EXTRA_CA_CERTS=str(running.certificate),
+    )
+
+
+def driver(client: Client) -> Path:
+    """The driver where its language finds the client's packages."""
+    if client.is_python:
+        return client.folder / "driver.py"
+    for file in (*client.folder.glob("*.mjs"), *SHARED.glob("*.mjs")):
+        shutil.copy(file, client.installed)
+    return client.installed / "driver.mjs"
+
+
+def drive(client: Client, environment: Mapping[str, str], report: Report) -> None:
+    for line in output(client, driver(client), environment):
+        if result := parsed(client.name, line):
+            report.add(result)
+        else:
+            say(f"  {line}")
+    report.missing(client.name)
+
+
+def output(client: Client, program: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """The program's lines as they come. It is ended when it takes too long."""
+    with subprocess.Popen(
+        client.command(program),
+        env=environment,
+        cwd=client.installed,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        limit = Timer(DRIVER_LIMIT_S, process.kill)
+        limit.start()
+        try:
+            yield from (line.rstrip() for line in process.stdout or ())
+        finally:
+            limit.cancel()
+
+
+def follow_page(client: Client, page: str, port: int, environment: Mapping[str, str], report: Report) -> None:
+    """Runs the page's program. It asks the guide what Repartee is, and must print an answer that says so."""
+    done = subprocess.run(
+        client.command(snippets.written(client, page, port)),
+        env=environment,
+        cwd=client.installed,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    answered = done.returncode == 0 and "voice agents" in done.stdout
+    detail = " ".join((done.stdout if answered else done.stdout + done.stderr[-600:]).split())
+    report.add(Result("PASS" if answered else "FAIL", "docs", page, detail))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clients", nargs="*", metavar="CLIENT", help=", ".join(client.name for client in CLIENTS))
+    wanted = parser.parse_args().clients
+    if unknown := set(wanted) - {client.name for client in CLIENTS}:
+        parser.error(f"no such client: {', '.join(sorted(unknown))}")
+    chosen = [client for client in CLIENTS if not wanted or client.name in wanted]
+    report, started = Report(), time.monotonic()
+    for client in chosen:
+        set_up(client)
+    with tempfile.TemporaryDirectory(prefix="repartee-clients-") as folder, stage(Path(folder)) as running:
+        say(f"… servers are ready after {time.monotonic() - started:.0f} s")
+        speech = recorded_speech(Path(folder))
+        for client in chosen:
+            environment = settings(client, running, speech)
+            drive(client, environment, report)
+            for page in client.documents:
+                port = (running.secure if client.needs_tls else running.plain).port
+                follow_page(client, page, port, environment, report)
+    say(f"… {time.monotonic() - started:.0f} s in all")
+    for line in report.lines():
+        say(line)
+    sys.exit(1 if report.failed else 0)
+
+
+if __name__ == "__main__":
+    main()

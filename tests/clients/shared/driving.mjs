@@ -1,0 +1,101 @@
+// What the drivers written in JavaScript share; the lines that they print are those of driving.py.
+
+import { readFileSync } from "node:fs";
+
+const RATE = 24000;
+const PIECE_MS = 20;
+const PIECE = (RATE * 2 * PIECE_MS) / 1000;
+const LIMIT_MS = 60000;
+
+const env = process.env;
+export const stage = {
+  baseUrl: env.REPARTEE_BASE_URL, // ends in /v1
+  wsUrl: env.REPARTEE_BASE_URL.replace(/^http/, "ws"),
+  key: env.REPARTEE_API_KEY,
+  speech: readFileSync(env.SPEECH_FILE), // 16-bit mono PCM at 24 kHz
+  words: env.SPEECH_WORDS.split(" "),
+};
+
+// The client has nothing of the kind; the message says why.
+export class NotApplicable extends Error {}
+
+// The messages of the newest chat that the scripted language model was asked for.
+export async function remembered() {
+  const { requests } = await (await fetch(`${env.SCRIPTED_PROVIDER}/_log`)).json();
+  return requests.filter((request) => request.path.endsWith("/chat/completions")).at(-1).asked.messages;
+}
+
+export function assert(condition, message) {
+  if (!condition) throw new Error(message);
+}
+
+export function heard(transcript) {
+  const found = transcript.toLowerCase().split(/[^a-z']+/);
+  const understood = stage.words.filter((word) => found.includes(word)).length;
+  assert(understood >= 0.7 * stage.words.length, `of the speech was understood: ${transcript}`);
+  return `heard ${understood} of ${stage.words.length} words`;
+}
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+// The recorded speech and then silence, 20 ms at a time, each piece when it would have been recorded, until `stop()`.
+export function microphone(send) {
+  const started = performance.now();
+  let number = 0;
+  const timer = setInterval(() => {
+    while (started + number * PIECE_MS <= performance.now()) {
+      send(Buffer.concat([stage.speech.subarray(number * PIECE, (number + 1) * PIECE)], PIECE));
+      number += 1;
+    }
+  }, PIECE_MS / 2);
+  return { stop: () => clearInterval(timer) };
+}
+
+export const seconds = (bytes) => bytes / 2 / RATE;
+
+// Events as they come, to be awaited in order. `fail(error)` makes whoever waits throw.
+export class Inbox {
+  #events = [];
+  #wake = () => {};
+  #failure = null;
+
+  put(event) {
+    this.#events.push(event);
+    this.#wake();
+  }
+
+  fail(error) {
+    this.#failure ??= error;
+    this.#wake();
+  }
+
+  async next() {
+    while (this.#events.length === 0) {
+      if (this.#failure) throw this.#failure;
+      await new Promise((resolve) => (this.#wake = resolve));
+    }
+    return this.#events.shift();
+  }
+
+  // The events up to the first of `type`.
+  async until(type) {
+    const events = [await this.next()];
+    while (events.at(-1).type !== type) events.push(await this.next());
+    return events;
+  }
+}
+
+export async function run(scenarios) {
+  for (const [name, scenario] of Object.entries(scenarios)) {
+    try {
+      const limit = sleep(LIMIT_MS).then(() => assert(false, `took more than ${LIMIT_MS / 1000} s`));
+      console.log(`PASS ${name}: ${oneLine(await Promise.race([scenario(), limit]))}`);
+    } catch (error) {
+      if (error instanceof NotApplicable) console.log(`NONE ${name}: ${error.message}`);
+      else console.log(`FAIL ${name}: ${oneLine(`${error.name}: ${error.message}`)}\n${error.stack}`);
+    }
+  }
+  process.exit(0);
+}
+
+const oneLine = (text) => text.split(/\s+/).join(" ").slice(0, 300);
