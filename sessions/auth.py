@@ -12,8 +12,8 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
@@ -27,7 +27,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from agents.spec import AgentSpec, Override
-from sessions.errors import InvalidKey, MissingScope, TooManyFailures
+from sessions.errors import Conflict, InvalidKey, MissingScope, TooManyFailures
 from sessions.limits import NO_LIMITS, KeyLimiter, Limits
 from sessions.models import ApiKey, ClientSecret
 from sessions.scopes import SCOPES, TALKING, Scope, in_order
@@ -50,7 +50,8 @@ class Principal:
     `limits` are counted by `account`, which a key shares with the client secrets it made.
 
     An ephemeral one carries what its secret's creator decided: the session to start with, the version of
-    the agent (None: the published one), and what it may change beyond what the agent lists.
+    the agent (None: the published one), what it may change beyond what the agent lists, and perhaps which one
+    session it is for.
     """
 
     kind: Literal["server", "ephemeral", "user"]
@@ -63,6 +64,7 @@ class Principal:
     session: Mapping[str, Any] | None = None
     version: int | None = None
     extra_overrides: frozenset[Override] = frozenset()
+    opens_session: str | None = None
 
     def may_use(self, slug: str) -> bool:
         return not self.agents or slug in self.agents
@@ -208,6 +210,7 @@ def _find_secret(digest: str) -> tuple[Principal, float | None] | None:
         session=secret.session,
         version=secret.version,
         extra_overrides=frozenset(cast("list[Override]", secret.overrides)),
+        opens_session=secret.opens_session,
     )
     return principal, (secret.expires_at - timezone.now()).total_seconds()
 
@@ -338,8 +341,9 @@ def issue_secret(
     lives_s: int = 600,
     key_id: int | None = None,
     user_id: int | None = None,
+    opens_session: str | None = None,
 ) -> IssuedSecret:
-    """A client secret for one agent. Those that expired are deleted on the way."""
+    """A client secret for one agent, or even for one session of it. Those that expired are deleted on the way."""
     now = timezone.now()
     ClientSecret.objects.filter(expires_at__lt=now).delete()
     value = "ek_" + secrets.token_urlsafe(32)
@@ -352,5 +356,25 @@ def issue_secret(
         overrides=sorted(overrides),
         created_by_key_id=key_id,
         created_by_user_id=user_id,
+        opens_session=opens_session,
     )
     return IssuedSecret(value, secret.expires_at)
+
+
+@asynccontextmanager
+async def claimed_session(principal: Principal) -> AsyncIterator[str | None]:
+    """The id of the one session that the caller's secret is for, None if it may open any number.
+
+    `Conflict` if it has begun before. If it does not begin inside the block, the secret may be used again.
+    """
+    if principal.opens_session is None:
+        yield None
+        return
+    secret = ClientSecret.objects.filter(opens_session=principal.opens_session)
+    if not await secret.filter(claimed_at=None).aupdate(claimed_at=timezone.now()):
+        raise Conflict("The session of this client secret has begun before; create another.", code="session_begun")
+    try:
+        yield principal.opens_session
+    except BaseException:
+        await secret.aupdate(claimed_at=None)
+        raise

@@ -16,7 +16,7 @@ from django.conf import settings
 
 from sessions import services
 from sessions.access import agent_for
-from sessions.auth import SUBPROTOCOL, authenticate_websocket, counted_session
+from sessions.auth import SUBPROTOCOL, authenticate_websocket, claimed_session, counted_session
 from sessions.errors import REFUSED, Answer, Forbidden, Refusal, UnknownModel, answer_to, request_id
 from sessions.host import new_id
 from sessions.protocols.realtime import RealtimeProtocol
@@ -87,7 +87,10 @@ async def _open(scope: Scope, held: AsyncExitStack) -> tuple[RealtimeProtocol, s
         raise UnknownModel("There is no call of this id.")
     spec = await database_sync_to_async(agent_for)(principal, query.model)
     await held.enter_async_context(counted_session(principal))
-    opened = await services.open_session(spec, session_id=new_id("sess"), transport=TRANSPORT, principal=principal.kind)
+    async with claimed_session(principal) as session_id:
+        opened = await services.open_session(
+            spec, session_id=session_id or new_id("sess"), transport=TRANSPORT, principal=principal.kind
+        )
     bounds = settings.REPARTEE_BOUNDS
     asked = (principal.session or {}).get("model")
     protocol = RealtimeProtocol(

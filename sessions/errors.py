@@ -5,6 +5,7 @@ Refusal           400
 ├── Forbidden        403
 │   └── MissingScope
 ├── UnknownModel     404
+├── Conflict         409
 ├── TooLarge         413
 └── RateLimited      429
     ├── TooManyFailures
@@ -70,6 +71,12 @@ class UnknownModel(Refusal):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="model_not_found", param="model")
+
+
+class Conflict(Refusal):
+    """Not as things stand."""
+
+    status = 409
 
 
 class TooLarge(Refusal):

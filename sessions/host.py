@@ -26,7 +26,7 @@ from agents.knowledge.word_vectors import word_vectors
 from agents.providers.fallback import Breakers
 from agents.providers.local.models import LocalModels, LocalOptions
 from agents.providers.openai_compatible.client import Clients
-from sessions.cluster.handles import LocalHandle
+from sessions.cluster.handles import LocalHandle, SessionControl
 from sessions.journal import DatabaseJournal, database_journal
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.listening import Ears
@@ -65,7 +65,7 @@ class SessionHost:
         self._trace_key = trace_key
         self._group = asyncio.TaskGroup()
         self._detecting = asyncio.Semaphore(VAD_AT_ONCE)
-        self._sessions: dict[str, LiveSession] = {}
+        self._sessions: dict[str, LocalHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._warming: asyncio.Task[None] | None = None
         self._knows = False
@@ -110,11 +110,16 @@ class SessionHost:
             clock=time.monotonic,
             new_id=new_id,
         )
-        self._sessions[session_id] = session
         task = self._group.create_task(self._hold(session_id, session), name=session_id)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return LocalHandle(session, task, audio_stall_s=self.bounds.audio_in_stall_s)
+        handle = LocalHandle(session, task, audio_stall_s=self.bounds.audio_in_stall_s)
+        self._sessions[session_id] = handle
+        return handle
+
+    def control(self, session_id: str) -> SessionControl | None:
+        """What steers a session; None if it is not in this process. Remote ones will be found here too."""
+        return self._sessions.get(session_id)
 
     async def _hold(self, session_id: str, session: LiveSession) -> None:
         """Run one session. Its bugs end it and nothing else: this is one of three places that catch everything."""
@@ -142,8 +147,8 @@ class SessionHost:
     async def _drain(self) -> None:
         if self._warming is not None:
             self._warming.cancel()
-        for session in list(self._sessions.values()):
-            session.end("shutdown")
+        for handle in list(self._sessions.values()):
+            handle.stop("shutdown")
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=DRAIN_S)
         for task in self._tasks:

@@ -21,6 +21,7 @@ class Session(models.Model):
         IDLE = "idle", "idle too long"
         EXPIRED = "expired", "reached its longest duration"
         SLOW_CLIENT = "slow_client", "the client did not read"
+        STOPPED = "stopped", "ended over REST"
         SHUTDOWN = "shutdown", "the server shut down"
         FAILED = "failed", "failed"
         LOST = "lost", "its process was killed"
@@ -125,7 +126,10 @@ class ApiKey(models.Model):
 
 
 class ClientSecret(models.Model):
-    """A short-lived secret for one client, with the session it may open. Only its digest is kept."""
+    """A short-lived secret for one client, with the session it may open. Only its digest is kept.
+
+    One made for a certain session opens that one, once: `claimed_at` says when it did.
+    """
 
     digest = models.CharField(max_length=64, unique=True)
     expires_at = models.DateTimeField(db_index=True)
@@ -133,6 +137,8 @@ class ClientSecret(models.Model):
     agent = models.CharField(max_length=63)
     version = models.PositiveIntegerField(null=True, blank=True)
     overrides = models.JSONField(default=list, blank=True)
+    opens_session = models.CharField(max_length=64, unique=True, null=True, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True)
     created_by_key = models.ForeignKey(
         ApiKey, on_delete=models.CASCADE, null=True, blank=True, related_name="client_secrets"
     )

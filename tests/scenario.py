@@ -89,7 +89,10 @@ class Talk:
 
     The client takes `reads_s` over each event; what it has not read lies in the session's outbox.
     Every conversation is also carried over the Realtime protocol, and fails where that breaks a promise.
+    `running` is the session's task.
     """
+
+    running: asyncio.Task[None]
 
     def __init__(self, session: LiveSession, journal: Kept, wire: Wire) -> None:
         self.wire = wire
@@ -220,7 +223,7 @@ async def conversation(
     )
     talk = Talk(session, journal, Wire(agent.spec, config))
     async with asyncio.TaskGroup() as group:
-        group.create_task(session.run())
+        talk.running = group.create_task(session.run())
         group.create_task(talk.listen())
         yield talk
         session.end("closed")

@@ -55,6 +55,7 @@ from sessions.pipeline.messages import (
     ErrorOccurred,
     Event,
     IdleTimedOut,
+    Inject,
     Item,
     ItemAdded,
     ItemDeleted,
@@ -81,6 +82,7 @@ from sessions.pipeline.planning import make_plan
 from sessions.pipeline.recorder import Recorder
 from sessions.pipeline.records import Journal
 from sessions.pipeline.replying import BUG, Reply, Status, first_of
+from sessions.pipeline.snapshot import Activity, Snapshot
 from sessions.pipeline.turns import Identity, Turn
 from sessions.pipeline.utterance import Utterance
 from telemetry import counters, names
@@ -95,10 +97,14 @@ HOLD_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Ordered:
-    """A command, to be carried out once `commits` commits and clears before it are done."""
+    """A command, to be carried out once `commits` commits and clears before it are done.
+
+    `answer` is there if somebody else than the client sent it, and waits to hear how it went.
+    """
 
     command: Command
     commits: int
+    answer: asyncio.Future[None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +213,25 @@ class LiveSession:
 
     def accept(self, command: Command) -> None:
         """Queue a command that is not audio. Raises Overloaded when the inbox is full; the session lives."""
+        self._check_inbox()
+        self._last_heard_at = self._clock()
+        self._inbox.put_nowait(_Ordered(command, self._commits_sent))
+
+    def steer(self, command: Command) -> asyncio.Future[None]:
+        """Queue a command of somebody else than the client, which is told all that comes of it.
+
+        The answer is done once the command is, with the ClientError if it could not be; cancelling it takes the
+        command back. It stays open if the session ends before. Overloaded as for `accept`.
+        """
+        self._check_inbox()
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._inbox.put_nowait(_Ordered(command, self._commits_sent, answer))
+        return answer
+
+    def _check_inbox(self) -> None:
         if self._inbox.qsize() + len(self._deferred) >= self._bounds.inbox_messages:
             counters.count(names.OVERLOADED, what="inbox")
             raise Overloaded("Too many messages at once; wait for answers before sending more.")
-        self._last_heard_at = self._clock()
-        self._inbox.put_nowait(_Ordered(command, self._commits_sent))
 
     async def hear(self, command: AudioCommand) -> None:
         """Queue audio, a commit or a clear, in arrival order; waits while too much is unheard."""
@@ -228,6 +248,18 @@ class LiveSession:
         """End the session of a client that has gone: nothing more is told to it."""
         self._outbox.abandon()
         self.end(reason)
+
+    def snapshot(self) -> Snapshot:
+        """The session as it stands."""
+        reply = self._reply
+        activity: Activity = "waiting"
+        if self._speaking is not None:
+            activity = "hearing"
+        elif reply is not None and reply.playing:
+            activity = "speaking"
+        elif self._due is not None or (reply is not None and not reply.closed):
+            activity = "thinking"
+        return Snapshot(self._config, tuple(self._conversation), activity, self._turns)
 
     def events(self) -> AsyncIterator[Event]:
         """Everything the client is to be told, once, in order; SessionEnded is the last."""
@@ -317,17 +349,26 @@ class LiveSession:
                 if self._waiting_for_room is None or self._waiting_for_room.done():
                     self._waiting_for_room = self._group.create_task(self._tell_of_room(), name="room")
                 return
-            self._carry_out(self._deferred.popleft().command)
+            self._carry_out(self._deferred.popleft())
 
     async def _tell_of_room(self) -> None:
         await self._outbox.room()
         self._post(_RoomAgain())
 
-    def _carry_out(self, command: Command) -> None:
+    def _carry_out(self, ordered: _Ordered) -> None:
+        command, answer = ordered.command, ordered.answer
+        if answer is not None and answer.done():
+            return  # it was taken back
         try:
             self._do(command)
         except ClientError as error:
-            self._refuse(error, getattr(command, "event_id", None))
+            if answer is None:
+                self._refuse(error, getattr(command, "event_id", None))
+            else:
+                answer.set_exception(error)
+        else:
+            if answer is not None:
+                answer.set_result(None)
 
     def _refuse(self, error: ClientError, event_id: str | None) -> None:
         self._outbox.put(ErrorOccurred(str(error), error.code, error.param, event_id))
@@ -338,6 +379,8 @@ class LiveSession:
                 self._configure(config)
             case CreateItem():
                 self._create_item(command)
+            case Inject():
+                self._inject(command)
             case DeleteItem(item_id):
                 self._conversation.delete(item_id)
                 self._outbox.put(ItemDeleted(item_id))
@@ -397,6 +440,14 @@ class LiveSession:
         self._outbox.put(ItemAdded(command.item, previous))
         self._outbox.put(ItemDone(command.item, previous))
         self._record(command.item)
+
+    def _inject(self, command: Inject) -> None:
+        """All or nothing: a response that cannot begin leaves the item out too."""
+        if command.response is not None:
+            self._check_response(command.response)
+        self._create_item(CreateItem(command.item, command.previous_id))
+        if command.response is not None:
+            self._create_response(CreateResponse(command.response))
 
     def _truncate(self, command: TruncateItem) -> None:
         used_ms = self._conversation.truncate(command.item_id, command.audio_end_ms)
@@ -525,10 +576,19 @@ class LiveSession:
     # --- replies -------------------------------------------------------------------------------------
 
     def _create_response(self, command: CreateResponse) -> None:
-        if self._config.transcription_only:
-            raise ClientError("A transcription session makes no responses.", code="invalid_value", param="type")
+        self._check_response(command.options)
         if not command.options.in_conversation:
             self._start_side(command)
+            return
+        self._due = _Due(command)
+        self._answer_if_due()
+
+    def _check_response(self, options: ResponseOptions) -> None:
+        """A ClientError unless a response may begin, or be owed."""
+        if self._config.transcription_only:
+            raise ClientError("A transcription session makes no responses.", code="invalid_value", param="type")
+        if not options.in_conversation:
+            self._check_side()
             return
         busy = self._reply is not None and not self._reply.closed
         if self._due is not None or (busy and self._reply is not None and self._reply.thinking):
@@ -537,8 +597,6 @@ class LiveSession:
                 "creating a new one.",
                 code="conversation_already_has_active_response",
             )
-        self._due = _Due(command)
-        self._answer_if_due()
 
     def _answer_if_due(self) -> None:
         """Start the reply that is owed, once every word is in and the one before has been said."""
@@ -571,13 +629,15 @@ class LiveSession:
         reply.start()
         reply.close("cancelled", reason)
 
-    def _start_side(self, command: CreateResponse) -> None:
+    def _check_side(self) -> None:
         if len(self._side) >= self._bounds.side_responses:
             counters.count(names.OVERLOADED, what="side_responses")
             raise ClientError(
                 f"At most {self._bounds.side_responses} out-of-band responses may run at once.",
                 code="rate_limit_exceeded",
             )
+
+    def _start_side(self, command: CreateResponse) -> None:
         marks = TurnMarks(self._clock)
         marks.stamp("turn_open")
         reply = self._make_reply(command.options, marks)

@@ -164,6 +164,15 @@ class CreateResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class Inject:
+    """An item, and a response to it if there are options for one: both, or neither with a ClientError."""
+
+    item: Item
+    previous_id: str | None = None
+    response: ResponseOptions | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CancelResponse:
     response_id: str | None = None
     event_id: str | None = None
@@ -193,6 +202,7 @@ Command = (
     | RetrieveItem
     | TruncateItem
     | CreateResponse
+    | Inject
     | CancelResponse
     | ReportPlayback
 )
@@ -399,7 +409,10 @@ class ErrorOccurred:
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """The last event. `reason`: "closed", "hang_up", "idle", "expired", "slow_client", "shutdown", "failed"."""
+    """The last event.
+
+    `reason`: "closed", "hang_up", "idle", "expired", "slow_client", "stopped", "shutdown" or "failed".
+    """
 
     reason: str
 

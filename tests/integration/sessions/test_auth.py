@@ -18,10 +18,11 @@ from django.test import RequestFactory, override_settings
 from django.utils import timezone
 
 from agents import services as agent_services
+from agents.errors import Overloaded
 from agents.spec import AgentSpec, Overrides
 from sessions import auth
 from sessions.auth import Authenticator, FailureLimit, Principal, RecentPrincipals
-from sessions.errors import InvalidKey, MissingScope, TooManyFailures, TooManyRequests
+from sessions.errors import Conflict, InvalidKey, MissingScope, TooManyFailures, TooManyRequests
 from sessions.limits import KeyLimiter, Limits
 from sessions.models import ApiKey, ClientSecret
 from sessions.scopes import SCOPES
@@ -231,6 +232,31 @@ async def test_a_secret_ends_in_time_however_recently_it_was_used(authenticator:
     clock.now += 2
     with pytest.raises(InvalidKey):
         await authenticator.principal(secret.value, "a")
+
+
+async def test_a_secret_for_one_session_opens_it_once(authenticator: Authenticator) -> None:
+    secret = await _sync(auth.issue_secret, agent="guide", opens_session="sess_1")
+    principal = await authenticator.principal(secret.value, "a")
+
+    with pytest.raises(Overloaded):
+        async with auth.claimed_session(principal):
+            raise Overloaded("The server is full, so the session does not begin.")
+    async with auth.claimed_session(principal) as session_id:
+        assert session_id == "sess_1"
+        with pytest.raises(Conflict, match="has begun before"):
+            async with auth.claimed_session(principal):
+                pytest.fail("the same session again")
+    with pytest.raises(Conflict):
+        async with auth.claimed_session(principal):
+            pytest.fail("the same session again")
+
+
+async def test_other_secrets_open_any_number_of_sessions(authenticator: Authenticator) -> None:
+    secret = await _sync(auth.issue_secret, agent="guide")
+    principal = await authenticator.principal(secret.value, "a")
+    for _ in range(2):
+        async with auth.claimed_session(principal) as session_id:
+            assert session_id is None
 
 
 def test_expired_secrets_are_swept_when_one_is_made() -> None:
