@@ -35,6 +35,12 @@ class AgentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
     change_form_outer_after_template = "agents/admin/versions.html"
     conditional_fields = {
         **{spec_form.field_name(path): "brain == 'llm'" for path in spec_form.LEAVES if path.startswith("llm.")},
+        **{
+            spec_form.field_name(path): "feed__mode != 'off'"
+            for path in spec_form.LEAVES
+            if path.startswith("feed.") and path != "feed.mode"
+        },
+        "rules": "brain == 'rules'",
         "turn_detection__eagerness": "turn_detection__type == 'semantic_vad'",
         "turn_detection__silence_duration_ms": "turn_detection__type != 'none'",
     }

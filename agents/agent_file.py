@@ -104,6 +104,11 @@ def dump(file: AgentFile) -> str:
         agent.pop("version", None)
         if "tools" in agent:
             agent["tools"] = [tool["name"] for tool in agent["tools"]]
+    return dump_value(data)
+
+
+def dump_value(data: Any) -> str:
+    """JSON-safe data as YAML."""
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
 
 

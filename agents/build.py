@@ -70,6 +70,10 @@ def _brain(spec: AgentSpec, accounts: Mapping[str, Account], retriever: Retrieve
         from agents.brain.llm_brain import LLMBrain
 
         return LLMBrain(catalog.llm(spec.llm, accounts, services), spec, retriever)
+    if spec.brain == "rules":
+        from agents.brain.rules_brain import RulesBrain
+
+        return RulesBrain(spec)
     if retriever is None:
         raise ConfigurationError(f"Agent {spec.slug!r} answers from documents but has none: give it a knowledge base.")
     from agents.brain.answers_brain import AnswersBrain

@@ -10,9 +10,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from agents.spec import AgentSpec
+from agents.spec import AgentSpec, Part
 
 IDENTITY = ("slug", "version")
+PARTS = frozenset(
+    f.name for f in msgspec.structs.fields(AgentSpec) if isinstance(f.type, type) and issubclass(f.type, Part)
+)
+"""Fields of a spec that have fields of their own."""
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 
 
@@ -59,9 +63,9 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
 
 
 def flatten(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted path, value) of each leaf; lists are leaves."""
+    """(dotted path, value) of each leaf; lists and JSON schemas are leaves."""
     for key, value in data.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and prefix + key in PARTS:
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value

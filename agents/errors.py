@@ -4,7 +4,8 @@ ReparteeError
 ├── ClientError        the client sent something wrong: an error event, the session lives
 ├── ConfigurationError an agent, account or setting is wrong: says what to change
 ├── ProviderError      a model service failed: the fallback is tried, else a spoken apology
-│   └── ProviderTimeout   it neither answered nor failed in time
+│   ├── ProviderTimeout   it neither answered nor failed in time
+│   └── InvalidOutput     what it wrote does not satisfy the agent's schema
 ├── ToolError          a tool failed: its message goes back to the brain
 └── Overloaded         a bound was reached: the caller is told to come back later
 
@@ -39,8 +40,11 @@ class ProviderError(ReparteeError):
     """A provider failed.
 
     `retryable` says whether the same call may succeed elsewhere or later; a refused key or an
-    unknown model is not retryable on the same account, but a fallback account is still tried.
+    unknown model is not retryable on the same account, but a fallback account is still tried. `code` is what
+    a client reads of a response that failed.
     """
+
+    code = "server_error"
 
     def __init__(self, message: str | None = None, *, provider: str = "", retryable: bool = True) -> None:
         super().__init__(message)
@@ -50,6 +54,12 @@ class ProviderError(ReparteeError):
 
 class ProviderTimeout(ProviderError):
     """A provider did not answer in time."""
+
+
+class InvalidOutput(ProviderError):
+    """The output does not satisfy its schema."""
+
+    code = "invalid_output"
 
 
 class ToolError(ReparteeError):

@@ -177,13 +177,35 @@ class Toolbox(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """The newest event of one key, with the figures that are kept of the key, and the last decision on it."""
+
+    key: str
+    data: Mapping[str, Any]
+    series: Mapping[str, float] = field(default_factory=dict)
+    last: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a decision answers: `changed`, the longest waiting first. `latest` is the newest data of every key."""
+
+    changed: tuple[FeedEvent, ...]
+    latest: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyRequest:
-    """What one reply is to answer. The last message is usually the user's. `spoken`: it will be read aloud."""
+    """What one reply is to answer. The last message is usually the user's. `spoken`: it will be read aloud.
+
+    `news` is there for decisions on events, and then the last message tells of it too.
+    """
 
     messages: Sequence[Message]
     instructions: str
     options: CompletionOptions = CompletionOptions()
     spoken: bool = True
+    news: News | None = None
 
 
 class Brain(Protocol):

@@ -10,6 +10,7 @@ from datetime import datetime
 import msgspec
 from django.db.models import QuerySet
 
+from agents import feed_check
 from agents.errors import ClientError, ConfigurationError
 from agents.interfaces import ToolSpec
 from agents.knowledge import ChunkData
@@ -33,7 +34,7 @@ class UnknownAgent(ClientError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something a spec refers to that does not exist. `path` is dotted, as in "llm.account"."""
+    """What is wrong with a spec, such as a name of nothing that exists. `path` is dotted, as in "llm.account"."""
 
     path: str
     message: str
@@ -181,8 +182,9 @@ def tool_descriptions() -> dict[str, str]:
 
 
 def problems(spec: AgentSpec) -> list[Problem]:
-    """What `spec` refers to that is not there."""
-    return [*_account_problems(spec), *_tool_problems(spec), *_knowledge_problems(spec)]
+    """What `spec` refers to that is not there, and what of its rules and feed is wrong in itself."""
+    wrong = [Problem(path, message) for path, message in feed_check.problems(spec)]
+    return [*_account_problems(spec), *_tool_problems(spec), *_knowledge_problems(spec), *wrong]
 
 
 def _account_problems(spec: AgentSpec) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 EMBEDDED = "embedded"
 
 Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="lower-case letters, digits and dashes")]
+Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$", description="lower-case letters, digits and underscores")]
 Ms = Annotated[int, Meta(ge=0, le=60_000)]
 
 
@@ -108,13 +109,60 @@ class ToolRef(Part, frozen=True):
     side_effects: bool = True
 
 
+class SeriesSpec(Part, frozen=True, kw_only=True):
+    """A running figure of one number in the events of each key, kept from all of them, decided on or not.
+
+    `of` is the number's dotted path in an event's data. `span` counts events: those that a mean, a minimum or
+    a maximum covers, those that an ewma mostly weighs (α = 2 / (span + 1)), and how far back previous looks.
+    """
+
+    name: Name
+    of: Annotated[str, Meta(min_length=1, max_length=200)]
+    kind: Literal["mean", "ewma", "min", "max", "previous"]
+    span: Annotated[int, Meta(ge=1, le=1_000)] = 10
+
+
+class FeedSpec(Part, frozen=True, kw_only=True):
+    """Whether clients may push events, and how the agent decides on them.
+
+    `mode` "text" decides beside the conversation, in text; "speech" speaks in it. `take`: a decision answers
+    the news of all keys, or of the one whose news is oldest. `deadline_ms` runs from the arrival of the oldest
+    event that is answered; 0 is none. `interval_ms` is the least time between the beginnings of two decisions.
+    `memory` is how many past decisions a language model is shown. Decisions must satisfy the JSON `schema`,
+    unless it is empty.
+    """
+
+    mode: Literal["off", "text", "speech"] = "off"
+    take: Literal["all", "one"] = "all"
+    deadline_ms: Ms = 1_000
+    interval_ms: Ms = 0
+    memory: Annotated[int, Meta(ge=0, le=20)] = 4
+    schema: dict[str, Any] = {}
+    series: Annotated[tuple[SeriesSpec, ...], Meta(max_length=16)] = ()
+
+
+class Rule(Part, frozen=True, kw_only=True):
+    """What the rules brain does `when` an expression holds: `say` a text, `decide` a JSON value, or `call` a tool.
+
+    `say`, and the texts inside of `decide` and `arguments`, are templates. A rule that calls a tool of the
+    agent's may say something about its `result`.
+    """
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    when: Annotated[str, Meta(min_length=1, max_length=2_000)]
+    say: Annotated[str, Meta(max_length=4_000)] = ""
+    decide: dict[str, Any] = {}
+    call: str = ""
+    arguments: dict[str, Any] = {}
+
+
 class AgentSpec(Part, frozen=True, kw_only=True):
     slug: Slug
     version: int = 0
     name: str = ""
     instructions: str = ""
     greeting: str = ""
-    brain: Literal["llm", "answers"] = "answers"
+    brain: Literal["llm", "answers", "rules"] = "answers"
     stt: STTSpec = STTSpec()
     llm: LLMSpec = LLMSpec()
     tts: TTSSpec = TTSSpec()
@@ -123,6 +171,8 @@ class AgentSpec(Part, frozen=True, kw_only=True):
     overrides: Overrides = Overrides()
     tools: tuple[ToolRef, ...] = ()
     knowledge: tuple[str, ...] = ()
+    rules: Annotated[tuple[Rule, ...], Meta(max_length=100)] = ()
+    feed: FeedSpec = FeedSpec()
     store_text: bool = False
     apology: str = "Sorry, I have trouble answering just now. Please try again in a moment."
 

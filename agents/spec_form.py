@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, cast
 
 import msgspec
+import yaml
 from django import forms
 from msgspec import inspect
 from unfold import widgets
@@ -16,7 +18,7 @@ from agents.spec import EMBEDDED, AgentSpec
 from agents.spec_texts import SECTIONS, TEXTS, Text
 from agents.tools.builtin import BUILTINS
 
-Kind = Literal["account", "names", "tools", "knowledge", "plain"]
+Kind = Literal["account", "names", "tools", "knowledge", "yaml", "plain"]
 
 
 def field_name(path: str) -> str:
@@ -27,6 +29,8 @@ def kind_of(path: str) -> Kind:
     """Which fields need more than their type says."""
     if path in ("tools", "knowledge"):
         return path  # type: ignore[return-value]  # the two literals just tested
+    if path in ("rules", "feed.series", "feed.schema"):
+        return "yaml"
     if path.endswith(".fallbacks"):
         return "names"
     return "account" if path.endswith(".account") else "plain"
@@ -43,6 +47,22 @@ def leaves(part: type[msgspec.Struct], prefix: str = "") -> Iterator[tuple[str, 
 
 
 LEAVES = dict(leaves(AgentSpec))
+_PLACE = re.compile(r"at `\$\.([a-z_.]+)")
+
+
+class YamlField(forms.CharField):
+    """A list or a mapping, edited as YAML."""
+
+    def prepare_value(self, value: Any) -> str:
+        """`value` is data to show, or what was typed and is shown again."""
+        return value if isinstance(value, str) else agent_file.dump_value(value) if value else ""
+
+    def clean(self, value: Any) -> Any:
+        typed = super().clean(value)
+        try:
+            return yaml.safe_load(typed) if typed else None
+        except yaml.YAMLError as error:
+            raise forms.ValidationError(f"This is not valid YAML: {error}") from None
 
 
 def form_field(path: str, place: inspect.Type, text: Text) -> forms.Field:
@@ -52,6 +72,8 @@ def form_field(path: str, place: inspect.Type, text: Text) -> forms.Field:
         return forms.MultipleChoiceField(widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget(), **common)
     if kind_of(path) == "account":
         return forms.ChoiceField(widget=widgets.UnfoldAdminSelectWidget(), **{**common, "required": True})
+    if kind_of(path) == "yaml":
+        return YamlField(widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": text.rows}), **common)
     if isinstance(place, inspect.UnionType):
         return form_field(path, next(t for t in place.types if not isinstance(t, inspect.NoneType)), text)
     match place:
@@ -130,11 +152,17 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in t
         try:
             spec = msgspec.convert({**changes.sparse(AgentSpec(slug=self.base.slug)), **data}, AgentSpec)
         except msgspec.ValidationError as error:
-            self.add_error(None, str(error))
+            self.add_error(_blamed(str(error)), str(error))
             return None
         for problem in selectors.problems(spec):
             self.add_error(field_name(problem.path.partition("[")[0]), problem.message)
         return spec
+
+
+def _blamed(message: str) -> str | None:
+    """The box that msgspec's message is about, if it is about one."""
+    place = _PLACE.search(message)
+    return next((field_name(path) for path in LEAVES if place and f"{place[1]}.".startswith(f"{path}.")), None)
 
 
 def _shown(path: str, value: Any) -> Any:
@@ -151,6 +179,8 @@ def _meant(path: str, place: inspect.Type, value: Any, stored: Any) -> Any:
             return [changes.sparse(agent_file.reference(name, BUILTINS.__contains__)) for name in names]
         case "names":
             return [name.strip() for name in value.split(",") if name.strip()]
+        case "yaml":
+            return _default(path) if value is None else value
     if isinstance(value, list):
         return _in_order(value, stored)
     if value is None and not isinstance(place, inspect.UnionType):

@@ -43,7 +43,8 @@ SECTIONS = (
         {
             "brain": Text(
                 "Brain",
-                '"answers" finds answers in the knowledge bases and needs no language model; "llm" talks with one.',
+                '"answers" finds answers in the knowledge bases and needs no language model; "llm" talks with one; '
+                '"rules" follows the rules below.',
             ),
             "llm.account": Text("Account", 'Where the language model runs. "embedded" runs a GGUF file here.'),
             "llm.model": Text("Model", "Its name at the account; with the embedded account the path of a GGUF file."),
@@ -51,7 +52,43 @@ SECTIONS = (
             "llm.max_output_tokens": Text("Longest reply", "In tokens, 1 to 32768."),
             "llm.max_tool_rounds": Text("Tool rounds", "How often in one reply the model may call tools, 0 to 20."),
             "llm.fallbacks": Text("Fallbacks", _FALLBACKS),
+            "rules": Text(
+                "Rules",
+                "A YAML list. Each has a name, an expression as when, and what to do when it holds: say a text, decide "
+                "a value, or call a tool with arguments. The first that holds counts.",
+                rows=16,
+            ),
         },
+    ),
+    Section(
+        "Events",
+        {
+            "feed.mode": Text(
+                "Mode",
+                '"text" decides on pushed events beside the conversation, in text; "speech" speaks in it; "off" takes '
+                "no events.",
+            ),
+            "feed.take": Text(
+                "Take", 'A decision answers the news of "all" keys, or of the "one" whose news is oldest.'
+            ),
+            "feed.deadline_ms": Text(
+                "Deadline", "Ms from the arrival of an event to the decision on it, 0 to 60000. 0: none."
+            ),
+            "feed.interval_ms": Text(
+                "Interval", "Least ms from the beginning of one decision to the next, 0 to 60000."
+            ),
+            "feed.memory": Text("Memory", "How many past decisions a language model is shown, 0 to 20."),
+            "feed.schema": Text(
+                "Schema", "The JSON schema, written as YAML, that each decision must satisfy. Empty: any text.", rows=8
+            ),
+            "feed.series": Text(
+                "Series",
+                "A YAML list of figures kept of each key: name, of (the path of a number), kind (mean, ewma, min, max, "
+                "previous) and span (a number of events).",
+                rows=6,
+            ),
+        },
+        "What the agent makes of events that a client pushes: market ticks, game state.",
     ),
     Section(
         "Ears",

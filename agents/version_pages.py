@@ -18,7 +18,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 
-from agents import as_code, changes, services
+from agents import agent_file, as_code, changes, services
 from agents.errors import ConfigurationError
 from agents.models import Agent, AgentVersion
 from agents.spec_texts import SECTIONS, TEXTS
@@ -63,8 +63,10 @@ def _written(value: Any) -> str:
             return "yes" if value else "no"
         case str():
             return value
-        case [dict(), *_]:
+        case [{"kind": "builtin" | "webhook"}, *_]:
             return ", ".join(tool["name"] for tool in value)
+        case [dict(), *_]:
+            return agent_file.dump_value(value)
         case list():
             return ", ".join(value)
         case _:

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from agents import changes, connection_check, selectors, services
 from agents.models import Agent, Document, KnowledgeBase, ProviderAccount, Tool
-from agents.spec import AgentSpec
+from agents.spec import AgentSpec, Rule, SeriesSpec
 from agents.spec_form import LEAVES, AgentForm, field_name
 
 pytestmark = pytest.mark.django_db
@@ -38,7 +38,7 @@ def _sent(field: Field, value: Any) -> Any:
         return [choice for choice, _ in choices if choice in value]
     if isinstance(value, bool):
         return "on" if value else None
-    return value
+    return field.prepare_value(value)
 
 
 def save(client: Client, agent: Agent, button: str = "_save", **changed: Any) -> str:
@@ -97,6 +97,22 @@ def test_every_field_of_the_spec_can_be_edited(terse: Agent) -> None:
     assert set(LEAVES) == leaves - set(changes.IDENTITY)
 
 
+def test_rules_and_schemas_are_edited_as_yaml(admin: Client, terse: Agent) -> None:
+    rules = "- name: buy\n  when: event.price < 3\n  decide: {action: buy, size: '{{ event.size }}'}\n"
+    schema = "type: object\nproperties:\n  action: {enum: [buy]}\n"
+    series = "- {name: fast, of: price, kind: ewma}\n"
+    chosen = {"brain": "rules", "feed__mode": "text", "feed__take": "one"}
+    save(admin, terse, rules=rules, feed__schema=schema, feed__series=series, **chosen)
+    assert terse.draft is not None
+    spec = terse.draft.agent_spec
+    decide = {"action": "buy", "size": "{{ event.size }}"}
+    assert spec.rules == (Rule(name="buy", when="event.price < 3", decide=decide),)
+    assert spec.feed.schema == {"type": "object", "properties": {"action": {"enum": ["buy"]}}}
+    assert spec.feed.series == (SeriesSpec(name="fast", of="price", kind="ewma"),)
+    assert "Nothing was changed" in save(admin, terse)
+    assert "event.price &lt; 3" in page(admin, "agent_compare", terse.pk)
+
+
 def test_text_from_a_browser_keeps_its_lines(admin: Client, terse: Agent) -> None:
     save(admin, terse, instructions="One.\r\n\r\nTwo.\r\n")
     assert terse.draft is not None
@@ -111,6 +127,10 @@ def test_text_from_a_browser_keeps_its_lines(admin: Client, terse: Agent) -> Non
         ("stt__fallbacks", "embedded, lost", "there is no account &quot;lost&quot;"),
         ("brain", "magic", "magic is not one of the available choices"),
         ("tools", ["teleport"], "teleport is not one of the available choices"),
+        ("rules", "- {name: a, when: 'event.x >', say: a}", "unexpected"),
+        ("rules", "- {name: a, wen: 'true', say: a}", "unknown field `wen`"),
+        ("rules", "- [", "not valid YAML"),
+        ("feed__schema", "{type: objekt}", "no JSON schema"),
     ],
 )
 def test_a_wrong_value_is_explained_and_not_stored(

@@ -223,3 +223,34 @@ def test_reencrypting_moves_every_secret_to_the_first_key(terse: Agent) -> None:
     account = ProviderAccount.objects.get(name="lab")
     assert account.api_key.token != token
     assert account.api_key.reveal() == "unused"
+
+
+RULED = """\
+agents:
+  - slug: ruled
+    brain: rules
+    rules:
+      - name: buy
+        when: event.price < 3
+        decide: {action: buy, size: "{{ event.size }}"}
+      - name: tell
+        when: WHEN
+        call: time
+    feed:
+      mode: text
+      schema: {type: object}
+      series:
+        - {name: fast, of: price, kind: ewma, span: 20}
+"""
+
+
+def test_rules_and_feeds_come_back_as_they_were_written() -> None:
+    apply(RULED.replace("WHEN", "event.price > 5"))
+    spec = selectors.published_spec("ruled")
+    assert spec.rules[0].decide == {"action": "buy", "size": "{{ event.size }}"}
+    assert apply(as_code.export_document("ruled")) == ["ruled: unchanged, version 1"]
+
+
+def test_a_wrong_rule_is_named_with_its_line() -> None:
+    with pytest.raises(FileError, match=r'line 9: rules\[1\].when: there is no "evnt" here'):
+        apply(RULED.replace("WHEN", "evnt.price > 5"))
