@@ -45,12 +45,14 @@ class EndOfTurn(Protocol):
 class Transcript:
     """What was heard. A partial replaces the partial before it; the final ends the stream.
 
-    `rejected` names why a final was emptied ("no_speech", "repetition"), for the counters.
+    `settled` characters of a partial, from its start, are a promise: all that follows in this stream begins
+    with them. `rejected` names why a final was emptied ("no_speech", "repetition"), for the counters.
     """
 
     text: str
     final: bool
     rejected: str | None = None
+    settled: int = 0
 
 
 class STT(Protocol):

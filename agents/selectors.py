@@ -192,6 +192,8 @@ def _account_problems(spec: AgentSpec) -> Iterator[Problem]:
     for path, name in account_names(spec).items():
         if name not in known:
             yield Problem(path, f'there is no account "{name}"; there is {", ".join([EMBEDDED, *known])}')
+    if spec.stt.streaming and spec.stt.account == EMBEDDED:
+        yield Problem("stt.streaming", "the embedded model takes whole utterances; streaming is for an account")
     if spec.brain == "llm" and spec.llm.account == EMBEDDED and not spec.llm.model:
         yield Problem(
             "llm.account", 'brain "llm" needs an account with a language model, or the path of a GGUF file as llm.model'

@@ -24,10 +24,14 @@ class Part(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class STTSpec(Part, frozen=True):
-    """`fallbacks` are accounts tried in order when `account` fails; the embedded one is spelled "embedded"."""
+    """`fallbacks` are accounts tried in order when `account` fails; the embedded one is spelled "embedded".
+
+    `streaming` sends the audio of an account while it is spoken, over its Realtime API, and not as a file.
+    """
 
     account: str = EMBEDDED
     model: str = ""
+    streaming: bool = False
     language: str = "en"
     prompt: str = ""
     fallbacks: tuple[str, ...] = ()

@@ -95,6 +95,11 @@ SECTIONS = (
         {
             "stt.account": Text("Account", "Where speech becomes text."),
             "stt.model": Text("Model", "Empty: the account's default."),
+            "stt.streaming": Text(
+                "Stream while speaking",
+                "Send the audio while it is spoken, over the server's Realtime API (/realtime?intent=transcription), "
+                "and show the words as they come. Off: one request after the utterance.",
+            ),
             "stt.language": Text("Language", 'A two-letter code such as "en".'),
             "stt.prompt": Text("Vocabulary", "Names and rare words to expect.", rows=2),
             "stt.fallbacks": Text("Fallbacks", _FALLBACKS),

@@ -13,6 +13,7 @@ from agents.interfaces import LLM, STT, TTS
 from agents.providers.fallback import Breakers, Candidate, FallbackLLM, FallbackSTT, FallbackTTS, Limits
 from agents.providers.openai_compatible.client import Clients
 from agents.providers.openai_compatible.llm import OpenAILLM
+from agents.providers.openai_compatible.realtime_stt import RealtimeSTT
 from agents.providers.openai_compatible.stt import OpenAISTT
 from agents.providers.openai_compatible.tts import OpenAITTS
 from agents.providers.scripted import ScriptedLLM, ScriptedSTT, ScriptedTTS
@@ -59,7 +60,9 @@ KINDS: Mapping[str, Kind] = {
         in_process=True,
     ),
     OPENAI_COMPATIBLE: Kind(
-        stt=lambda account, spec, services: OpenAISTT(services.clients.client(account), spec),
+        stt=lambda account, spec, services: (RealtimeSTT if spec.streaming else OpenAISTT)(
+            services.clients.client(account), spec
+        ),
         llm=lambda account, spec, services: OpenAILLM(services.clients.client(account), spec),
         tts=lambda account, spec, services: OpenAITTS(services.clients.client(account), spec),
     ),

@@ -12,7 +12,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Generic, TypeVar
 
@@ -298,7 +298,10 @@ def _open(candidate: Candidate[P], start: Start[P, T]) -> AsyncGenerator[T, None
 
 
 class FallbackSTT:
-    """Transcribes with the first candidate that gives a final; a partial can still be replaced."""
+    """Transcribes with the first candidate that gives a final; a partial can still be replaced.
+
+    So nothing of a partial is settled while there is another candidate who may hear it otherwise.
+    """
 
     def __init__(self, candidates: Sequence[Candidate[STT]], breakers: Breakers) -> None:
         self._candidates = candidates
@@ -310,7 +313,8 @@ class FallbackSTT:
 
         def start(stt: STT, guard: Guarded[Transcript] | None) -> AsyncGenerator[Transcript, None]:
             heard = replay.read()
-            return stt.transcribe(guard.feed(heard) if guard else heard, marks)
+            transcripts = stt.transcribe(guard.feed(heard) if guard else heard, marks)
+            return transcripts if len(self._candidates) == 1 else _unsettled(transcripts)
 
         rules: _Rules[Transcript] = _Rules(
             partial(marks.fact, "stt_provider"),
@@ -319,6 +323,12 @@ class FallbackSTT:
             may_retry=lambda: replay.whole,
         )
         return _first_that_answers(self._candidates, self._breakers, start, rules)
+
+
+async def _unsettled(transcripts: AsyncGenerator[Transcript, None]) -> AsyncGenerator[Transcript, None]:
+    async with aclosing(transcripts):
+        async for transcript in transcripts:
+            yield replace(transcript, settled=0)
 
 
 class FallbackLLM:

@@ -31,7 +31,7 @@ def main() -> None:
         port=given["port"],
         loop="uvloop",
         http="httptools",
-        ws="none",
+        ws="websockets-sansio",
         lifespan="off",
         log_level="critical",
         timeout_keep_alive=120,

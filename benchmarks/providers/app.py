@@ -14,11 +14,13 @@ from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from benchmarks.providers import audio, chat
+from benchmarks.providers.ears import Ears
 from benchmarks.providers.log import Entry, Log
 from benchmarks.providers.script import Script
 from benchmarks.providers.timed import Piece, Timed
@@ -38,6 +40,7 @@ class Server:
             Route("/chat/completions", self.chat, methods=["POST"]),
             Route("/audio/transcriptions", self.transcriptions, methods=["POST"]),
             Route("/audio/speech", self.speech, methods=["POST"]),
+            WebSocketRoute("/realtime", self.realtime),
         ]
         return Starlette(
             routes=[
@@ -89,6 +92,15 @@ class Server:
         kind = {"mp3": "audio/mpeg", "wav": "audio/wav"}.get(script.tts_format, "audio/pcm")
         return Timed(pieces, entry, script, media_type=kind)
 
+    async def realtime(self, socket: WebSocket) -> None:
+        script, entry = self._open(socket)
+        if script.fault == "html":
+            await socket.send_denial_response(Response(PAGE, media_type="text/html"))
+        elif script.fault.isdigit():
+            await socket.send_denial_response(Response("scripted refusal", int(script.fault)))
+        else:
+            await Ears(socket, script, entry).converse()
+
     async def log(self, request: Request) -> Response:
         """The requests from ?since=ID on, and what the clock shows now."""
         entries = self._log.since(int(request.query_params.get("since", 0)))
@@ -102,7 +114,7 @@ class Server:
             return JSONResponse({"error": str(error)}, 400)
         return JSONResponse(asdict(self._script))
 
-    def _open(self, request: Request) -> tuple[Script, Entry]:
+    def _open(self, request: HTTPConnection) -> tuple[Script, Entry]:
         changes = unquote(request.path_params.get("changes", ""))
         try:
             script = self._script.changed(changes)

@@ -12,6 +12,8 @@ class Script:
     """Times count from the last byte of the request. A rate or speed of 0 means all at once.
 
     `stt_ms`: to the transcript, or to the first of its words when it is streamed.
+    `stt_words_per_s`: over the Realtime API, words that are out in each second of audio before its end; with
+    `stt_captions` as captions that replace one another, to who takes these.
     `llm_first_ms`, `llm_tokens_per_s`: to the first token, and between tokens; a token is a word and its space.
     `tts_first_ms`, `tts_speed`: to the first audio, and how many seconds of audio come in one second.
     `tts_chunk_ms`: audio in one chunk of the body.
@@ -25,10 +27,14 @@ class Script:
     `quote`: refusals quote the request. `messages`: the log keeps a chat's messages.
 
     `fault`: an HTTP status; "html" (a page with status 200); "stall", "garbage" or "disconnect" after
-    `fault_after` pieces of the answer; "drip" sends everything in small pieces of odd sizes, 1 ms apart.
+    `fault_after` pieces of the answer; "drip" sends everything in small pieces of odd sizes, 1 ms apart. Over the
+    Realtime API also "error" after `fault_after` pieces, "failed" in place of the transcript, "deaf" (no answer to
+    session.update) and "takes_turns" (its turn detection stays on).
     """
 
     stt_ms: float = 300.0
+    stt_words_per_s: float = 0.0
+    stt_captions: bool = False
     transcript: str = "What time is it?"
     no_speech: float = 0.0
     llm_first_ms: float = 200.0

@@ -91,7 +91,7 @@ class Timed(Response):
                         yield b'data: {"choices": [{"delta"\n\n'
                     case "disconnect":
                         return
-            await _until(start + piece.at_ms / 1000)
+            await until(start + piece.at_ms / 1000)
             if self._script.fault == "drip":
                 step = DRIP_BYTES if len(piece.data) < 1000 else DRIP_AUDIO_BYTES
                 for at in range(0, len(piece.data), step):
@@ -101,7 +101,7 @@ class Timed(Response):
                 yield piece.data
 
 
-async def _until(moment: float) -> None:
+async def until(moment: float) -> None:
     """Timers may fire a little early; this does not return early."""
     while (left := moment - time.monotonic()) > 0:  # noqa: ASYNC110 - it waits for a time, not an event
         await asyncio.sleep(left)

@@ -388,10 +388,7 @@ class Listening:
 
     async def _transcribe(self, utterance: Utterance, version: int) -> None:
         try:
-            async with (
-                aclosing(utterance.stream()) as audio,
-                aclosing(self._ears.stt.transcribe(audio, utterance.marks)) as transcripts,
-            ):
+            async with aclosing(self._ears.stt.transcribe(utterance.stream(), utterance.marks)) as transcripts:
                 async for transcript in transcripts:
                     if version != utterance.version:
                         return

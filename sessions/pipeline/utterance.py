@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from agents.audio import Audio, join
@@ -61,17 +61,29 @@ class Utterance:
     def audio(self) -> Audio:
         return join(self._pieces, RATE)
 
-    async def stream(self) -> AsyncGenerator[Audio, None]:
-        """All of it from the start, as it comes, until `close`."""
-        sent = 0
-        while True:
-            while sent < len(self._pieces):
-                yield self._pieces[sent]
-                sent += 1
+    def stream(self) -> AsyncIterator[Audio]:
+        """All of it from the start, as it comes, until `close`. A read that is cancelled loses nothing."""
+        return _Reader(self)
+
+    async def piece(self, n: int) -> Audio:
+        """The n-th piece once it is there; StopAsyncIteration if there will be none."""
+        while n >= len(self._pieces):
             if self._complete:
-                return
+                raise StopAsyncIteration
             self._more.clear()
             await self._more.wait()
+        return self._pieces[n]
+
+
+class _Reader(AsyncIterator[Audio]):
+    def __init__(self, utterance: Utterance) -> None:
+        self._utterance = utterance
+        self._n = 0
+
+    async def __anext__(self) -> Audio:
+        piece = await self._utterance.piece(self._n)
+        self._n += 1
+        return piece
 
 
 class Tail:

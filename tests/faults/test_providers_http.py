@@ -35,6 +35,7 @@ from agents.interfaces import (
 from agents.providers.fallback import Breakers, Candidate, FallbackLLM
 from agents.providers.openai_compatible.client import Client, Clients
 from agents.providers.openai_compatible.llm import OpenAILLM
+from agents.providers.openai_compatible.realtime_stt import RealtimeSTT
 from agents.providers.openai_compatible.stt import OpenAISTT
 from agents.providers.openai_compatible.tts import OpenAITTS
 from agents.providers.scripted import tone
@@ -91,6 +92,10 @@ def hear_streaming(client: Client) -> AsyncGenerator[Transcript, None]:
     return hear(client, "gpt-4o-mini-transcribe")
 
 
+def hear_live(client: Client) -> AsyncGenerator[Transcript, None]:
+    return RealtimeSTT(client, STTSpec(model="any")).transcribe(utterance(), TurnMarks(time.monotonic))
+
+
 def think(client: Client, *tools: ToolSpec) -> AsyncGenerator[LLMOutput, None]:
     llm = OpenAILLM(client, LLMSpec(model="any"))
     return llm.complete(HISTORY, tools, CompletionOptions(), TurnMarks(time.monotonic))
@@ -101,8 +106,9 @@ def say(client: Client, *texts: str) -> AsyncGenerator[Speech, None]:
     return tts.synthesize(lines(*(texts or ("Good morning to you all.",))), VoiceOptions(), TurnMarks(time.monotonic))
 
 
-EVERYBODY = pytest.mark.parametrize("ask", [hear, hear_streaming, think, say])
-STREAMING = pytest.mark.parametrize("ask", [hear_streaming, think, say])
+POOLED = pytest.mark.parametrize("ask", [hear, hear_streaming, think, say])
+EVERYBODY = pytest.mark.parametrize("ask", [hear, hear_streaming, hear_live, think, say])
+STREAMING = pytest.mark.parametrize("ask", [hear_streaming, hear_live, think, say])
 
 
 async def outputs_until_failure(stream: AsyncGenerator[Any, None]) -> tuple[list[Any], ProviderError]:
@@ -173,13 +179,13 @@ async def test_a_page_instead_of_an_answer(ask: Ask, connect: Callable[..., Clie
     assert not error.retryable
 
 
-@pytest.mark.parametrize("ask", [hear, hear_streaming, think])
+@pytest.mark.parametrize("ask", [hear, hear_streaming, hear_live, think])
 async def test_a_page_points_to_the_base_url(ask: Ask, connect: Callable[..., Client]) -> None:
     _, error = await outputs_until_failure(ask(connect(fault="html")))
     assert "base URL" in str(error)
 
 
-@pytest.mark.parametrize("ask", [hear_streaming, think])
+@pytest.mark.parametrize("ask", [hear_streaming, hear_live, think])
 @pytest.mark.parametrize("after", [0, 2])
 async def test_garbage_in_a_stream(ask: Ask, connect: Callable[..., Client], after: int) -> None:
     _, error = await outputs_until_failure(ask(connect(fault="garbage", fault_after=after)))
@@ -193,7 +199,7 @@ async def test_a_connection_cut_before_the_answer(ask: Ask, connect: Callable[..
     assert error.retryable
 
 
-@EVERYBODY
+@POOLED
 async def test_a_connection_dropped_before_an_answer_is_tried_once_more(ask: Ask, clients: Clients) -> None:
     connections = 0
 

@@ -51,8 +51,8 @@ class Client:
         """When an answer that moved just now must move again, in loop time."""
         return asyncio.get_running_loop().time() + self.account.stall_timeout_s
 
-    async def wait(self, due: float, work: Awaitable[T]) -> T:
-        """`work`, done by `due`; whatever goes wrong is a ProviderError."""
+    async def wait(self, due: float | None, work: Awaitable[T]) -> T:
+        """`work`, done by `due`, if there is such a time; whatever goes wrong is a ProviderError."""
         try:
             async with asyncio.timeout_at(due):
                 return await work
@@ -104,7 +104,7 @@ class Clients:
 
     @asynccontextmanager
     async def lease(self, account: Account) -> AsyncIterator[openai.AsyncOpenAI]:
-        tls = await asyncio.to_thread(_trusted) if account not in self._pools else _trusted()
+        tls = await trusted()
         pool = self._pools.get(account)
         if pool is None:
             pool = self._pools[account] = _Pool(_connect(account, tls))
@@ -127,9 +127,13 @@ class Clients:
             await self._pools.pop(account).api.close()
 
 
+async def trusted() -> ssl.SSLContext:
+    """The system's certificates. Reading them takes some 20 ms, so it is done once and in a thread."""
+    return _trusted() if _trusted.cache_info().currsize else await asyncio.to_thread(_trusted)
+
+
 @functools.cache
 def _trusted() -> ssl.SSLContext:
-    """The system's certificates. Reading them takes some 20 ms, so it is done once and in a thread."""
     return httpx2.create_ssl_context()
 
 

@@ -13,22 +13,25 @@ from typing import Final
 
 import httpx2
 import openai
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
 
 from agents.errors import ProviderError, ProviderTimeout
 from agents.spec import Account
 
 OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
+_OWN_HOSTS: Final = ("//api.openai.com", ".openai.azure.com")
 
 FAILURES: Final = (
     openai.OpenAIError,
     httpx2.HTTPError,
     httpx2.InvalidURL,
     httpx2.StreamError,
-    ssl.SSLError,
+    WebSocketException,
+    OSError,
     json.JSONDecodeError,
     UnicodeDecodeError,
 )
-"""All that the client library and a server's nonsense can raise."""
+"""All that the client libraries, the network and a server's nonsense can raise."""
 
 _ADVICE: Final = {
     400: "the request was refused (400); check the model's name, and which settings it knows",
@@ -58,22 +61,26 @@ class ConnectionLost(ProviderError):
 def provider_error(account: Account, error: BaseException) -> ProviderError:
     """`error` in plain words. The account's key is never in them."""
     match error:
-        case openai.APIStatusError():
-            text, retryable = _status(error)
-            return Refused(
-                _worded(account, text),
-                provider=account.name,
-                retryable=retryable,
-                status=error.status_code,
+        case openai.APIStatusError(status_code=status):
+            return refused(
+                account,
+                status,
                 words=f"{error.message} {error.body}",
+                retry_after=error.response.headers.get("retry-after", ""),
             )
+        case InvalidStatus(response=response) if response.status_code >= 400:
+            return refused(account, response.status_code, retry_after=response.headers.get("retry-after", ""))
         case openai.APITimeoutError() | httpx2.TimeoutException():
             return ProviderTimeout(_worded(account, "no connection or no answer in time"), provider=account.name)
         case openai.APIConnectionError():
             text, retryable = _connection(account, error)
             return ConnectionLost(_worded(account, text), provider=account.name, retryable=retryable)
-        case httpx2.TransportError() | ssl.SSLError():
+        case httpx2.TransportError() | ssl.SSLError() | ConnectionClosed() | OSError():
             text, retryable = _connection(account, error)
+        case InvalidHandshake() if any(isinstance(cause, EOFError) for cause in _causes(error)):
+            text, retryable = _connection(account, error)
+        case InvalidHandshake():
+            text, retryable = not_the_api("something else than a WebSocket"), False
         case openai.APIError():
             text, retryable = "the server broke off with an error", True
         case httpx2.InvalidURL():
@@ -83,13 +90,28 @@ def provider_error(account: Account, error: BaseException) -> ProviderError:
     return ProviderError(_worded(account, text), provider=account.name, retryable=retryable)
 
 
+def is_openai(base_url: str) -> bool:
+    """Whether the server is OpenAI's own, or Azure's, which differ from all others in what they refuse."""
+    return any(f"{host}/" in f"{base_url or OPENAI_BASE_URL}/" for host in _OWN_HOSTS)
+
+
+def refused(account: Account, status: int, *, words: str = "", retry_after: str = "") -> Refused:
+    """The server answered with an HTTP status, or with an event that means the same."""
+    text, retryable = _status(status, retry_after)
+    return Refused(_worded(account, text), provider=account.name, retryable=retryable, status=status, words=words)
+
+
+def failure(account: Account, text: str, *, retryable: bool = True) -> ProviderError:
+    return ProviderError(_worded(account, text), provider=account.name, retryable=retryable)
+
+
 def unexpected(account: Account, what: str) -> ProviderError:
     """The server answered something that the API does not know."""
-    return ProviderError(_worded(account, not_the_api(what)), provider=account.name, retryable=False)
+    return failure(account, not_the_api(what), retryable=False)
 
 
 def broken_off(account: Account) -> ProviderError:
-    return ProviderError(_worded(account, "the answer broke off before its end"), provider=account.name)
+    return failure(account, "the answer broke off before its end")
 
 
 def timed_out(account: Account) -> ProviderTimeout:
@@ -115,11 +137,10 @@ def _worded(account: Account, text: str) -> str:
     return f"account {account.name!r}: {text}"
 
 
-def _status(error: openai.APIStatusError) -> tuple[str, bool]:
-    code = error.status_code
+def _status(code: int, retry_after: str) -> tuple[str, bool]:
     retryable = code in _RETRYABLE or code >= 500
-    if code == 429 and (wait := error.response.headers.get("retry-after", "")).isdecimal():
-        return f"{_ADVICE[429]}; it asks to wait {wait[:6]} s", retryable
+    if code == 429 and retry_after.isdecimal():
+        return f"{_ADVICE[429]}; it asks to wait {retry_after[:6]} s", retryable
     if code in _ADVICE:
         return _ADVICE[code], retryable
     if code >= 500:
@@ -136,7 +157,7 @@ def _connection(account: Account, error: BaseException) -> tuple[str, bool]:
         return f"the TLS certificate of {where} is not trusted; add its authority to the system's certificates", False
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
         return f"{where} does not speak TLS properly; check whether the base URL should begin with http://", False
-    if any(isinstance(cause, httpx2.ConnectError) for cause in causes):
+    if isinstance(error, OSError) or any(isinstance(cause, httpx2.ConnectError) for cause in causes):
         return f"cannot connect to {where}; check that the server runs and that the base URL is right", True
     return f"the connection to {where} broke", True
 

@@ -17,7 +17,7 @@ from openai.types.chat.chat_completion_chunk import ChoiceDelta, ChoiceDeltaTool
 from agents.errors import ProviderError
 from agents.interfaces import CompletionOptions, Finish, LLMOutput, Message, TextDelta, ToolCall, ToolSpec, Usage
 from agents.providers.openai_compatible.client import Client
-from agents.providers.openai_compatible.errors import OPENAI_BASE_URL, broken_off, refusal, unexpected
+from agents.providers.openai_compatible.errors import broken_off, is_openai, refusal, unexpected
 from agents.providers.openai_compatible.messages import (
     chat_messages,
     chat_tool_choice,
@@ -40,8 +40,6 @@ MAX_CALLS: Final = 64
 MAX_ARGUMENTS: Final = 100_000
 """Bounds on what a runaway model may have assembled: tool calls, and characters of arguments each."""
 
-_OWN_HOSTS: Final = ("//api.openai.com", ".openai.azure.com")
-
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
@@ -58,8 +56,7 @@ class _Dialect:
 
     @classmethod
     def of(cls, base_url: str) -> _Dialect:
-        own = any(f"{host}/" in f"{base_url or OPENAI_BASE_URL}/" for host in _OWN_HOSTS)
-        return cls("max_completion_tokens" if own else "max_tokens")
+        return cls("max_completion_tokens" if is_openai(base_url) else "max_tokens")
 
     def body(self, request: dict[str, Any]) -> dict[str, Any]:
         body = {self.limit if key == LIMIT else key: value for key, value in request.items()}

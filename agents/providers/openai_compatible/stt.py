@@ -129,7 +129,8 @@ class OpenAISTT:
                 case TranscriptionTextDeltaEvent(delta=str(delta)):
                     text += delta
                     marks.stamp("stt_first_partial")
-                    yield Transcript(text.strip(), final=False)
+                    standing = text.strip()
+                    yield Transcript(standing, final=False, settled=len(standing))
                 case TranscriptionTextDoneEvent(text=str(done)):
                     marks.stamp("stt_final")
                     yield Transcript(done.strip(), final=True)

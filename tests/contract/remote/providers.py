@@ -12,6 +12,7 @@ from agents.interfaces import LLM, STT, TTS, ToolCall
 from agents.providers.fallback import Breakers, Candidate, FallbackLLM, FallbackSTT, FallbackTTS, Limits
 from agents.providers.openai_compatible.client import Client, Clients
 from agents.providers.openai_compatible.llm import OpenAILLM
+from agents.providers.openai_compatible.realtime_stt import RealtimeSTT
 from agents.providers.openai_compatible.stt import OpenAISTT
 from agents.providers.openai_compatible.tts import OpenAITTS
 from agents.providers.scripted import Fault, ScriptedLLM, ScriptedSTT, ScriptedTTS, tone
@@ -65,6 +66,11 @@ STTS: list[STTCase] = [
     STTCase(
         "openai-plain",
         lambda around: OpenAISTT(around.client(stt_ms=20, refuse="response_format=verbose_json"), STTSpec()),
+    ),
+    STTCase("realtime", lambda around: RealtimeSTT(around.client(stt_ms=20), STTSpec(streaming=True))),
+    STTCase(
+        "realtime-while-speaking",
+        lambda around: RealtimeSTT(around.client(stt_ms=20, stt_words_per_s=2), STTSpec(streaming=True)),
     ),
     STTCase(
         "fallback",

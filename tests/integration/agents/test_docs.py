@@ -25,6 +25,14 @@ def test_the_file_can_be_applied() -> None:
     assert selectors.accounts_for(spec)["main"].api_key == "key"
 
 
+def test_the_files_for_streaming_ears_can_be_applied() -> None:
+    page = (settings.BASE_DIR / "docs" / "howto" / "streaming-speech-recognition.md").read_text(encoding="utf-8")
+    for file in re.findall(r"^```yaml\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE):
+        as_code.apply_document(file, environ={"OPENAI_API_KEY": "key", "EARS_KEY": "key"})
+    specs = [selectors.published_spec(slug) for slug in ("cloud-ears", "two-servers")]
+    assert [(spec.stt.streaming, spec.stt.fallbacks) for spec in specs] == [(True, ("embedded",))] * 2
+
+
 def test_the_shown_error_is_the_one_that_is_given() -> None:
     (shown,) = re.findall(r"^agents\.yaml: (line .*)$", GUIDE, flags=re.MULTILINE)
     wrong = FILE.replace("eagerness: high", "silense_duration_ms: 300")

@@ -11,7 +11,7 @@ from pytest_django import DjangoDbBlocker
 from agents import selectors, services
 from agents.errors import ConfigurationError
 from agents.models import Agent, AgentVersion, ImmutableVersion
-from agents.spec import AgentSpec, LLMSpec
+from agents.spec import AgentSpec, LLMSpec, STTSpec
 from tests.integration.databases import sqlite_url, using
 
 
@@ -119,6 +119,12 @@ def test_references_must_exist(plain: Agent) -> None:
 def test_a_language_model_needs_a_place(plain: Agent) -> None:
     with pytest.raises(services.BrokenReferences, match="GGUF"):
         services.create_draft(agent=plain, spec=AgentSpec(slug="plain", brain="llm"))
+
+
+def test_streaming_ears_need_an_account(plain: Agent) -> None:
+    deaf = AgentSpec(slug="plain", stt=STTSpec(streaming=True))
+    with pytest.raises(services.BrokenReferences, match="streaming is for an account"):
+        services.create_draft(agent=plain, spec=deaf)
 
 
 def publish_at_once(agents: int) -> list[int]:

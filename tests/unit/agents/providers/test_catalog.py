@@ -14,6 +14,7 @@ from agents.providers.local.hibari import HibariTTS
 from agents.providers.local.models import LocalModels
 from agents.providers.local.whisper import WhisperSTT
 from agents.providers.openai_compatible.client import Clients
+from agents.providers.openai_compatible.realtime_stt import RealtimeSTT
 from agents.providers.openai_compatible.stt import OpenAISTT
 from agents.providers.scripted import ScriptedTTS
 from agents.spec import Account, LLMSpec, STTSpec, TTSSpec
@@ -48,6 +49,12 @@ def test_fallbacks_follow_in_order_and_the_embedded_one_takes_its_own_model(serv
     first, second = candidates(catalog.stt(spec, ACCOUNTS, services))
     assert (first.account, type(first.provider)) == ("lab", OpenAISTT)
     assert (second.account, type(second.provider)) == ("embedded", WhisperSTT)
+
+
+def test_streaming_ears_are_those_of_the_realtime_api(services: Services) -> None:
+    spec = STTSpec(account="lab", streaming=True, fallbacks=("embedded",))
+    first, second = candidates(catalog.stt(spec, ACCOUNTS, services))
+    assert (type(first.provider), type(second.provider)) == (RealtimeSTT, WhisperSTT)
 
 
 def test_providers_that_do_not_watch_their_account_are_watched(services: Services) -> None:

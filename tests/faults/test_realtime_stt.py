@@ -1,0 +1,292 @@
+"""What the streaming ears make of servers that misbehave, and of users who go on speaking meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from agents.audio import Audio
+from agents.errors import ProviderError, ProviderTimeout
+from agents.interfaces import Transcript
+from agents.providers.fallback import Breakers, Candidate, FallbackSTT
+from agents.providers.openai_compatible.client import Client, Clients
+from agents.providers.openai_compatible.realtime_stt import RealtimeSTT
+from agents.providers.scripted import ScriptedSTT, tone
+from agents.spec import Account, STTSpec
+from sessions.pipeline.utterance import RATE, Utterance
+from telemetry.trace import TurnMarks
+from tests.fakes.scripted_server import ScriptedServer
+
+SAID = "What time is it?"
+
+
+@pytest.fixture
+async def clients() -> AsyncIterator[Clients]:
+    clients = Clients()
+    yield clients
+    await clients.aclose()
+
+
+@pytest.fixture
+def connect(clients: Clients, provider_server: ScriptedServer) -> Callable[..., Client]:
+    return lambda **script: clients.client(provider_server.account(**{"stt_ms": 5, "stt_words_per_s": 10, **script}))
+
+
+def spoken(ms: float = 500) -> Utterance:
+    """An utterance whose speaker may go on."""
+    utterance = Utterance("item_1", 0, TurnMarks(time.monotonic))
+    for piece in tone(ms, RATE).split(20):
+        utterance.append(piece)
+    return utterance
+
+
+def over(utterance: Utterance) -> Utterance:
+    utterance.close()
+    return utterance
+
+
+def hear(client: Client, utterance: Utterance, **spec: Any) -> AsyncGenerator[Transcript, None]:
+    return RealtimeSTT(client, STTSpec(streaming=True, **spec)).transcribe(utterance.stream(), utterance.marks)
+
+
+async def failed(stream: AsyncGenerator[Transcript, None]) -> ProviderError:
+    with pytest.raises(ProviderError) as failure:
+        assert not [transcript async for transcript in stream if transcript.final]
+    assert "'lab'" in str(failure.value)
+    assert "canary" not in str(failure.value)
+    return failure.value
+
+
+@asynccontextmanager
+async def listening_at(handle: Callable[[ServerConnection], Awaitable[None]]) -> AsyncIterator[Account]:
+    """An account whose server is `handle`, after it has agreed to the session."""
+
+    async def agree(socket: ServerConnection) -> None:
+        asked = json.loads(await socket.recv())
+        await socket.send(json.dumps({"type": "session.updated", "session": asked["session"]}))
+        await handle(socket)
+
+    async with serve(agree, "127.0.0.1", 0, max_queue=1, close_timeout=0.1) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        yield Account(
+            name="lab",
+            kind="openai_compatible",
+            base_url=f"http://127.0.0.1:{port}/v1",
+            api_key="sk-canary-key",
+            connect_timeout_s=1.0,
+            first_output_timeout_s=1.0,
+            stall_timeout_s=0.4,
+        )
+
+
+async def test_words_come_while_the_user_speaks(connect: Callable[..., Client]) -> None:
+    utterance = spoken(500)
+    async with aclosing(hear(connect(), utterance)) as transcripts:
+        partials = [await anext(transcripts) for _ in SAID.split()]
+        utterance.close()
+        rest = [transcript async for transcript in transcripts]
+    assert [partial.text for partial in partials] == ["What", "What time", "What time is", SAID]
+    assert all(partial.settled == len(partial.text) for partial in partials)
+    assert rest == [Transcript(SAID, final=True)]
+
+
+async def test_captions_are_shown_and_promise_nothing(connect: Callable[..., Client]) -> None:
+    utterance = spoken(500)
+    async with aclosing(hear(connect(stt_captions=True), utterance)) as transcripts:
+        captions = [await anext(transcripts) for _ in SAID.split()]
+        utterance.close()
+        finals = [transcript async for transcript in transcripts if transcript.final]
+    assert captions[-1] == Transcript(SAID, final=False, settled=0)
+    assert [final.text for final in finals] == [SAID]
+
+
+async def test_the_server_hears_all_of_it_and_is_asked_for_what_the_agent_says(
+    connect: Callable[..., Client], provider_server: ScriptedServer
+) -> None:
+    request = provider_server.last_id()
+    stream = hear(connect(), over(spoken(1230)), model="guide", language="fr", prompt="Repartee")
+    assert [transcript async for transcript in stream][-1].text == SAID
+    (entry,) = provider_server.log(request)
+    assert entry["headers"]["authorization"] == "Bearer sk-canary-key"
+    assert entry["asked"] == {
+        "intent": "transcription",
+        "model": "guide",
+        "repartee": "1",
+        "language": "fr",
+        "prompt": "Repartee",
+        "audio_s": 1.23,
+    }
+
+
+async def test_openai_is_asked_for_the_model_in_the_session_alone(clients: Clients) -> None:
+    stt = RealtimeSTT(clients.client(Account(name="openai", kind="openai_compatible")), STTSpec(model="gpt-x"))
+    assert str(stt._url()) == "wss://api.openai.com/v1/realtime?intent=transcription"
+    assert stt._asked()["audio"]["input"]["transcription"]["model"] == "gpt-x"
+
+
+async def test_less_audio_than_a_server_takes_is_no_speech(connect: Callable[..., Client]) -> None:
+    stream = hear(connect(fault="stall"), over(spoken(80)))
+    assert [transcript async for transcript in stream] == [Transcript("", final=True, rejected="no_speech")]
+
+
+async def test_a_server_that_never_agrees_is_a_timeout(connect: Callable[..., Client]) -> None:
+    started = time.monotonic()
+    assert isinstance(await failed(hear(connect(fault="deaf"), spoken())), ProviderTimeout)
+    assert 0.9 < time.monotonic() - started < 2
+
+
+async def test_a_server_that_ends_turns_itself_is_refused(connect: Callable[..., Client]) -> None:
+    error = await failed(hear(connect(fault="takes_turns"), spoken()))
+    assert "allow them to change its turn detection" in str(error)
+    assert not error.retryable
+
+
+@pytest.mark.parametrize("fault", ["error", "failed"])
+async def test_a_failure_told_by_event_may_be_tried_elsewhere(connect: Callable[..., Client], fault: str) -> None:
+    error = await failed(hear(connect(fault=fault), over(spoken())))
+    assert error.retryable
+    assert SAID not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "advice", "retryable"),
+    [
+        ("invalid_api_key", "key was refused (401)", False),
+        ("model_not_found", "model's name", False),
+        ("insufficient_quota", "no credit left (429)", True),
+        ("session_expired", "server failed (503)", True),
+        ("who_knows", "refused (400)", False),
+    ],
+)
+async def test_an_error_event_says_what_to_do(clients: Clients, code: str, advice: str, retryable: bool) -> None:
+    async def refuse(socket: ServerConnection) -> None:
+        await socket.send(json.dumps({"type": "error", "error": {"type": "x", "code": code, "message": "canary"}}))
+
+    async with listening_at(refuse) as account:
+        error = await failed(hear(clients.client(account), spoken()))
+    assert advice in str(error)
+    assert error.retryable is retryable
+
+
+@pytest.mark.parametrize("fault", ["disconnect", "garbage", "error"])
+async def test_a_server_that_fails_while_the_user_speaks_is_left_at_once(
+    connect: Callable[..., Client], fault: str
+) -> None:
+    started = time.monotonic()
+    await failed(hear(connect(fault=fault, fault_after=2), spoken()))
+    assert time.monotonic() - started < 0.5
+
+
+async def test_a_line_that_is_dead_while_the_user_speaks_is_found_out(clients: Clients) -> None:
+    """Half open: it takes what it is sent and answers nothing, not even a ping."""
+
+    async def die(socket: ServerConnection) -> None:
+        socket.transport.pause_reading()
+        await asyncio.sleep(2)
+
+    async with listening_at(die) as account:
+        started = time.monotonic()
+        error = await failed(hear(clients.client(account), spoken()))
+        assert 0.3 < time.monotonic() - started < 1.5
+    assert "broke" in str(error)
+    assert error.retryable
+
+
+async def test_a_server_that_does_not_read_stops_the_sending(clients: Clients) -> None:
+    """Audio piles up in the network and no further: what does not fit makes the sender wait, and not for ever."""
+
+    async def ignore(socket: ServerConnection) -> None:
+        await asyncio.sleep(2)
+
+    sent = 0
+
+    async def endless() -> AsyncGenerator[Audio, None]:
+        nonlocal sent
+        while True:
+            sent += 1
+            yield Audio.silence(1000, RATE)
+
+    async with listening_at(ignore) as account:
+        patient = msgspec.structs.replace(account, first_output_timeout_s=5.0)
+        stream = RealtimeSTT(clients.client(patient), STTSpec()).transcribe(endless(), TurnMarks(time.monotonic))
+        await failed(stream)
+    assert sent < 1000
+
+
+async def test_a_message_is_never_large(clients: Clients) -> None:
+    sizes = []
+
+    async def measure(socket: ServerConnection) -> None:
+        async for message in socket:
+            sizes.append(len(message))
+            if "commit" in str(message):
+                done = {"type": "conversation.item.input_audio_transcription.completed", "transcript": SAID}
+                await socket.send(json.dumps(done))
+
+    utterance = Utterance("item_1", 0, TurnMarks(time.monotonic))
+    utterance.append(tone(5000, RATE))
+    async with listening_at(measure) as account:
+        assert [transcript.text async for transcript in hear(clients.client(account), over(utterance))] == [SAID]
+    assert max(sizes) < 13_000
+
+
+async def test_a_server_that_accepts_and_says_nothing_is_a_timeout(clients: Clients) -> None:
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(hold, "127.0.0.1") as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        account = Account(name="lab", kind="openai_compatible", base_url=url, connect_timeout_s=0.3)
+        started = time.monotonic()
+        assert isinstance(await failed(hear(clients.client(account), spoken())), ProviderTimeout)
+    assert time.monotonic() - started < 1
+
+
+async def test_cancelling_in_mid_speech_closes_the_connection_at_once(
+    connect: Callable[..., Client], provider_server: ScriptedServer
+) -> None:
+    before = asyncio.all_tasks()
+    request = provider_server.last_id()
+    async with aclosing(hear(connect(), spoken())) as transcripts:
+        await anext(transcripts)
+        closing = time.monotonic()
+    closed = time.monotonic()
+    left = await asyncio.to_thread(provider_server.wait_for_disconnect, request)
+    assert closed - closing < 0.1
+    assert left - closing < 0.25
+    assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("fault", ["401", "deaf", "disconnect", "garbage", "error", "failed"])
+async def test_the_next_account_hears_all_from_the_start(connect: Callable[..., Client], fault: str) -> None:
+    """Also what was still to be said when the first one failed, in the midst of a read."""
+    utterance = spoken(500)
+    streaming = RealtimeSTT(connect(fault=fault, fault_after=2), STTSpec(streaming=True))
+    local = ScriptedSTT(lambda audio: f"{audio.ms:g} ms", words_per_s=5)
+    stt = FallbackSTT([Candidate("lab", streaming), Candidate("local", local)], Breakers())
+    if fault == "failed":
+        utterance.close()
+    heard: list[Transcript] = []
+
+    async def collect() -> None:
+        async for transcript in stt.transcribe(utterance.stream(), utterance.marks):
+            heard.append(transcript)  # noqa: PERF401 - what has come so far is looked at meanwhile
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(collect())
+        if not utterance.complete:
+            await asyncio.sleep(1.3 if fault == "deaf" else 0.4)
+            utterance.append(tone(500, RATE))
+            utterance.close()
+    assert heard[-1] == Transcript("500 ms" if fault == "failed" else "1000 ms", final=True)
+    assert utterance.marks.facts["stt_provider"] == "local"
+    assert not any(transcript.settled for transcript in heard)
