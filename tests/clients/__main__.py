@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Timer
@@ -21,8 +22,9 @@ from typing import Final
 
 from tests.clients import environments, snippets
 from tests.clients.environments import CLIENTS, SHARED, Client
-from tests.clients.report import Report, Result, parsed
+from tests.clients.report import RULES, Report, Result, parsed
 from tests.clients.stage import Stage, recorded_speech, stage
+from tests.invariants import Broken, Invariants
 
 DRIVER_LIMIT_S: Final = 240.0
 
@@ -47,6 +49,7 @@ def settings(client: Client, running: Stage, speech: tuple[Path, str]) -> Mappin
         SCRIPTED_PROVIDER=running.provider.origin,
         SPEECH_FILE=str(speech[0]),
         SPEECH_WORDS=speech[1],
+        WIRE_FILE=str(speech[0].with_name(f"{client.folder.name}.frames")),
         NODE_EXTRA_CA_CERTS=str(running.certificate),
     )
 
@@ -67,6 +70,21 @@ def drive(client: Client, environment: Mapping[str, str], report: Report) -> Non
         else:
             say(f"  {line}")
     report.missing(client.name)
+    report.add(rules_kept(client, Path(environment["WIRE_FILE"])))
+
+
+def rules_kept(client: Client, wire: Path) -> Result:
+    """Every frame of every connection, held against what a Realtime client may rely on."""
+    connections: defaultdict[str, Invariants] = defaultdict(Invariants)
+    frames = wire.read_text().splitlines() if wire.exists() else []
+    try:
+        for frame in frames:
+            number, _, event = frame.partition(" ")
+            connections[number].see(event)
+    except Broken as broken:
+        return Result("FAIL", client.name, RULES, str(broken))
+    detail = f"{len(frames)} frames of {len(connections)} connections"
+    return Result("PASS" if frames else "FAIL", client.name, RULES, detail)
 
 
 def output(client: Client, program: Path, environment: Mapping[str, str]) -> Iterator[str]:

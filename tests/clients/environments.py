@@ -64,6 +64,7 @@ NODE: Final = Client("node", HERE / "node")
 CLIENTS: Final = (
     Client("openai-python", HERE / "openai_python", ("connect-openai-python.md",)),
     Client("openai-node", HERE / "openai_node", ("connect-openai-node.md",), needs_tls=True),
+    Client("agents-python", HERE / "agents_python", ("connect-agents-python.md",)),
 )
 
 

@@ -20,6 +20,10 @@ SCENARIOS: Final = (
     "client secret",
     "strict events",
 )
+"""What a driver tells of its client."""
+RULES: Final = "event order"
+"""What the runner finds in the frames that a driver saw."""
+COLUMNS: Final = (*SCENARIOS, RULES)
 SIGNS: Final = {"PASS": "pass", "FAIL": "FAIL", "NONE": "–"}
 _LINE: Final = re.compile(r"(?P<outcome>PASS|FAIL|NONE) (?P<scenario>[^:]+): (?P<detail>.*)")
 
@@ -69,9 +73,9 @@ class Report:
         outcomes = {(result.client, result.scenario): SIGNS[result.outcome] for result in self.results}
         clients = list(dict.fromkeys(result.client for result in self.results if result.client != "docs"))
         width = max(map(len, clients), default=0) + 2
-        yield " " * width + "  ".join(SCENARIOS)
+        yield " " * width + "  ".join(COLUMNS)
         for client in clients:
-            cells = [outcomes.get((client, scenario), "").center(len(scenario)) for scenario in SCENARIOS]
+            cells = [outcomes.get((client, scenario), "").center(len(scenario)) for scenario in COLUMNS]
             yield f"{client.ljust(width)}{'  '.join(cells)}".rstrip()
         passed = Counter(result.outcome for result in self.results)["PASS"]
         yield f"{passed} passed, {self.failed} failed"

@@ -2,7 +2,7 @@
 
 import OpenAI from "openai";
 import { OpenAIRealtimeWS } from "openai/realtime/ws";
-import { assert, heard, Inbox, microphone, remembered, run, seconds, sleep, stage } from "./driving.mjs";
+import { agentRemembers, assert, heard, Inbox, microphone, remembered, run, seconds, sleep, stage, Wire } from "./driving.mjs";
 
 const WEATHER_TOOL = {
   type: "function",
@@ -17,11 +17,13 @@ const client = (apiKey = stage.key) => new OpenAI({ baseURL: stage.baseUrl, apiK
 
 class Talk {
   inbox = new Inbox();
+  wire = new Wire();
 
   constructor(model, key) {
     this.socket = new OpenAIRealtimeWS({ model }, client(key));
     this.socket.on("event", (event) => {
       seen.push(event.type);
+      this.wire.see(event);
       this.inbox.put(event);
     });
     this.socket.on("error", (error) => {
@@ -163,10 +165,7 @@ await run({
     await talk.until("response.output_audio.delta");
     mouth.stop();
     talk.close();
-    const memory = (await remembered()).filter((message) => message.role === "assistant");
-    assert(memory.length === 1 && memory[0].content === kept, `remembers ${JSON.stringify(memory)}, not ${kept}`);
-    assert(kept && kept.split(" ").length <= 8, `1.5 s of speech are not "${kept}"`);
-    return `remembers "${kept}"`;
+    return await agentRemembers(kept, 1500);
   },
 
   async "bad key"() {

@@ -8,7 +8,7 @@ import json
 from contextlib import asynccontextmanager
 
 import pydantic
-from driving import encoded, microphone, run, scenario, seconds, stage
+from driving import Wire, encoded, microphone, run, scenario, seconds, stage
 from openai import AsyncOpenAI, AuthenticationError
 from openai.types.realtime.realtime_server_event import RealtimeServerEvent
 
@@ -33,9 +33,11 @@ class Talk:
 
     def __init__(self, connection) -> None:
         self.connection = connection
+        self.wire = Wire()
 
     async def next(self):
         raw = await self.connection.recv_bytes()
+        self.wire.see(raw)
         event = self.connection.parse_event(raw)
         seen.append(event.type)
         try:
@@ -181,11 +183,7 @@ async def barge_in() -> str:
             item = (await session.until("conversation.item.retrieved"))[-1].item
             await session.until("response.created")
             await session.until("response.output_audio.delta")
-    kept = item.content[0].transcript
-    memory = [one["content"] for one in STAGE.remembered() if one["role"] == "assistant"]
-    assert memory == [kept]
-    assert 0 < len(kept.split()) <= 8, f"1.5 s of speech are not {kept!r}"
-    return f"remembers {kept!r}"
+    return STAGE.agent_remembers(item.content[0].transcript, 1500)
 
 
 @scenario("bad key")

@@ -1,6 +1,6 @@
 // What the drivers written in JavaScript share; the lines that they print are those of driving.py.
 
-import { readFileSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 
 const RATE = 24000;
 const PIECE_MS = 20;
@@ -29,6 +29,15 @@ export function assert(condition, message) {
   if (!condition) throw new Error(message);
 }
 
+// Asserts that of the story that was cut off the agent remembers `kept`, and that so much can be heard.
+export async function agentRemembers(kept, heardMs) {
+  const memory = (await remembered()).filter((message) => message.role === "assistant").map(({ content }) => content);
+  assert(memory.length === 1 && memory[0] === kept, `the agent remembers ${JSON.stringify(memory)}, not "${kept}"`);
+  const spoken = kept.split(" ").length;
+  assert(kept && spoken <= 2 + (4 * heardMs) / 1000, `${heardMs} ms of speech are not "${kept}"`);
+  return `after ${heardMs} ms remembers "${kept}"`;
+}
+
 export function heard(transcript) {
   const found = transcript.toLowerCase().split(/[^a-z']+/);
   const understood = stage.words.filter((word) => found.includes(word)).length;
@@ -52,6 +61,17 @@ export function microphone(send) {
 }
 
 export const seconds = (bytes) => bytes / 2 / RATE;
+
+let connections = 0;
+
+// What came over one connection, for the runner to hold against the protocol's rules.
+export class Wire {
+  #number = connections++;
+
+  see(event) {
+    appendFileSync(env.WIRE_FILE, `${this.#number} ${JSON.stringify(event)}\n`);
+  }
+}
 
 // Events as they come, to be awaited in order. `fail(error)` makes whoever waits throw.
 export class Inbox {

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import json
 import os
 import re
@@ -18,7 +19,7 @@ import sys
 import time
 import traceback
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -59,6 +60,14 @@ class Stage:
         ]
         return messages
 
+    def agent_remembers(self, kept: str, heard_ms: float) -> str:
+        """Asserts that of the story that was cut off the agent remembers `kept`, and that so much can be heard."""
+        memory = [one["content"] for one in self.remembered() if one["role"] == "assistant"]
+        assert memory == [kept], f"the agent remembers {memory}, not {kept!r}"
+        spoken = len(kept.split())
+        assert 0 < spoken <= 2 + 4 * heard_ms / 1000, f"{heard_ms} ms of speech are not {kept!r}"
+        return f"after {heard_ms:.0f} ms remembers {kept!r}"
+
     def heard(self, transcript: str) -> str:
         """Asserts that the speech was understood. How well, in words."""
         found = self.words & set(re.findall(r"[a-z']+", transcript.lower()))
@@ -75,6 +84,22 @@ def stage() -> Stage:
         speech=Path(os.environ["SPEECH_FILE"]).read_bytes(),
         words=frozenset(os.environ["SPEECH_WORDS"].split()),
     )
+
+
+class Wire:
+    """What came over one connection, for the runner to hold against the protocol's rules."""
+
+    def __init__(self) -> None:
+        self._number = next(_connections)
+
+    def see(self, event: str | bytes | Mapping[str, Any]) -> None:
+        """`event` in the order of the wire, as JSON or as data."""
+        text = json.dumps(event) if isinstance(event, Mapping) else event if isinstance(event, str) else event.decode()
+        with Path(os.environ["WIRE_FILE"]).open("a") as file:
+            file.write(f"{self._number} {text}\n")
+
+
+_connections = itertools.count()
 
 
 def scenario(name: str) -> Callable[[Scenario], Scenario]:
