@@ -5,7 +5,8 @@ ReparteeError
 ├── ConfigurationError an agent, account or setting is wrong: says what to change
 ├── ProviderError      a model service failed: the fallback is tried, else a spoken apology
 │   ├── ProviderTimeout   it neither answered nor failed in time
-│   └── InvalidOutput     what it wrote does not satisfy the agent's schema
+│   ├── InvalidOutput     what it wrote does not satisfy the agent's schema
+│   └── ContextFull       the conversation is longer than the model can read
 ├── ToolError          a tool failed: its message goes back to the brain
 └── Overloaded         a bound was reached: the caller is told to come back later
 
@@ -60,6 +61,12 @@ class InvalidOutput(ProviderError):
     """The output does not satisfy its schema."""
 
     code = "invalid_output"
+
+
+class ContextFull(ProviderError):
+    """The conversation is longer than the model can read."""
+
+    code = "context_length_exceeded"
 
 
 class ToolError(ReparteeError):

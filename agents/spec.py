@@ -37,15 +37,25 @@ class STTSpec(Part, frozen=True):
     fallbacks: tuple[str, ...] = ()
 
 
+EMBEDDED_CONTEXT_TOKENS = 8_192
+"""What a GGUF model in this process is given to read."""
+
+
 class LLMSpec(Part, frozen=True):
-    """With the embedded account, `model` is the path of a GGUF file."""
+    """With the embedded account, `model` is the path of a GGUF file, which reads EMBEDDED_CONTEXT_TOKENS at most."""
 
     account: str = EMBEDDED
     model: str = ""
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     max_output_tokens: Annotated[int, Meta(ge=1, le=32_768)] = 1024
+    context_tokens: Annotated[int, Meta(ge=512, le=10_000_000)] = 32_768
     max_tool_rounds: Annotated[int, Meta(ge=0, le=20)] = 5
     fallbacks: tuple[str, ...] = ()
+
+
+def context_tokens(llm: LLMSpec) -> int:
+    """What the model can read and write in one request."""
+    return min(llm.context_tokens, EMBEDDED_CONTEXT_TOKENS) if llm.account == EMBEDDED else llm.context_tokens
 
 
 class TTSSpec(Part, frozen=True):

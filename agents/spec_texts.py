@@ -50,6 +50,11 @@ SECTIONS = (
             "llm.model": Text("Model", "Its name at the account; with the embedded account the path of a GGUF file."),
             "llm.temperature": Text("Temperature", "0 to 2; higher is more varied. Empty: the model's own default."),
             "llm.max_output_tokens": Text("Longest reply", "In tokens, 1 to 32768."),
+            "llm.context_tokens": Text(
+                "Context",
+                "Tokens that the model can read at once, 512 to 10000000. Past it the oldest of a conversation is left "
+                "out. A GGUF file has 8192.",
+            ),
             "llm.max_tool_rounds": Text("Tool rounds", "How often in one reply the model may call tools, 0 to 20."),
             "llm.fallbacks": Text("Fallbacks", _FALLBACKS),
             "rules": Text(

@@ -161,6 +161,7 @@ SPECULATIONS: Final = "llm.speculations"
 KEYS_LIMITED: Final = "keys.limited"
 SLOW_CLIENTS: Final = "clients.slow"
 OVERLOADED: Final = "overloaded"
+CONTEXT_DROPPED: Final = "context.dropped"
 PROVIDER_FALLBACKS: Final = "provider.fallbacks"
 PROVIDER_STALLS: Final = "provider.stalls"
 OVERRIDES_REFUSED: Final = "overrides.refused"
@@ -176,6 +177,7 @@ COUNTERS: Final[dict[str, str | None]] = {
     SLOW_CLIENTS: None,
     KEYS_LIMITED: "what",
     OVERLOADED: "what",
+    CONTEXT_DROPPED: None,
     PROVIDER_FALLBACKS: "stage",
     PROVIDER_STALLS: "stage",
     OVERRIDES_REFUSED: "what",

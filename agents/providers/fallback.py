@@ -17,7 +17,7 @@ from functools import partial
 from typing import Final, Generic, TypeVar
 
 from agents.audio import Audio
-from agents.errors import ProviderError, ProviderTimeout
+from agents.errors import ContextFull, ProviderError, ProviderTimeout
 from agents.interfaces import (
     LLM,
     STT,
@@ -277,7 +277,8 @@ async def _first_that_answers(
             breakers.succeeded(candidate.account)
             return
         except ProviderError as error:
-            breakers.failed(candidate.account)
+            if not isinstance(error, ContextFull):  # that is no fault of the account's
+                breakers.failed(candidate.account)
             if bound or not rules.may_retry():
                 raise
             logger.warning("provider failed", extra={"account": candidate.account, "error": type(error).__name__})

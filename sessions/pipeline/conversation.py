@@ -9,6 +9,7 @@ from agents.audio import Audio
 from agents.errors import ClientError
 from agents.interfaces import Message, ToolCall
 from sessions.pipeline.messages import CallItem, CallOutputItem, Content, Item, MessageItem
+from sessions.pipeline.pairing import Told, paired
 from sessions.pipeline.playback import Ledger
 
 MAX_ASIDES = 32
@@ -27,6 +28,7 @@ class Conversation:
         self._ledgers: dict[str, Ledger] = {}
         self._audio: dict[str, Audio] = {}
         self._asides: dict[str, tuple[Message, ...]] = {}
+        self._first: str | None = None
         self._max_items = max_items
         self._audio_items = audio_items
         self._audio_ms = audio_ms
@@ -74,7 +76,10 @@ class Conversation:
 
     def delete(self, item_id: str) -> None:
         self.get(item_id, code="item_delete_invalid_item_id")
-        self._order.remove(item_id)
+        index = self._order.index(item_id)
+        if item_id == self._first:
+            self._first = next(iter(self._order[index + 1 :]), None)
+        del self._order[index]
         del self._items[item_id]
         self._ledgers.pop(item_id, None)
         self._audio.pop(item_id, None)
@@ -119,14 +124,22 @@ class Conversation:
         self.update(replace(item, content=(Content("audio", transcript=ledger.heard_text),)))
         return int(ledger.heard_ms)
 
-    def messages(self, items: Iterable[Item] | None = None) -> list[Message]:
-        """What the brain sees; items without words are left out."""
-        messages: list[Message] = []
+    def show_from(self, item_id: str) -> None:
+        """What comes before `item_id` is no longer told to the brain."""
+        self._first = item_id
+
+    def told(self, items: Iterable[Item] | None = None) -> list[Told]:
+        """What the brain is told, each message with its item's id; items without words are left out."""
+        told: list[Told] = []
         for item in self if items is None else items:
             message = _message(item)
-            messages += [message] if message else []
-            messages += self._asides.get(item.id, ()) if items is None else ()
-        return messages
+            asides = self._asides.get(item.id, ()) if items is None else ()
+            told += [(item.id, said) for said in ((message,) if message else ()) + asides]
+        told = paired(told)
+        if items is not None or self._first is None:
+            return told
+        hidden = set(self._order[: self._order.index(self._first)])
+        return [(item_id, message) for item_id, message in told if item_id not in hidden]
 
     def _index_after(self, previous_id: str | None) -> int:
         if previous_id is None:

@@ -85,6 +85,7 @@ from sessions.pipeline.replying import BUG, Reply, Status, first_of
 from sessions.pipeline.snapshot import Activity, Snapshot
 from sessions.pipeline.turns import Identity, Turn
 from sessions.pipeline.utterance import Utterance
+from sessions.pipeline.window import Window
 from telemetry import counters, names
 from telemetry.names import EndReason
 from telemetry.trace import TurnMarks
@@ -179,6 +180,7 @@ class LiveSession:
         self._conversation = Conversation(
             max_items=bounds.conversation_items, audio_items=bounds.item_audio_items, audio_ms=bounds.item_audio_ms
         )
+        self._window = Window(agent.spec)
         self._listening = Listening(
             ears,
             config.turn_detection,
@@ -652,21 +654,23 @@ class LiveSession:
         failure: ProviderError | None = None,
         turn: Turn | None = None,
     ) -> Reply:
+        tools = self._agent.toolbox(self._config.tools if options.tools is None else options.tools)
         plan = make_plan(
             self._new_id("resp"),
             options,
             spec=self._agent.spec,
             config=self._config,
             conversation=self._conversation,
+            window=self._window,
+            tools=tools.specs(),
             turn=turn,
             turn_id=None if turn is None else f"{self._identity.session_id}.{turn.index}",
             failure=failure,
         )
-        tools = self._config.tools if options.tools is None else options.tools
         return Reply(
             plan,
             self._agent,
-            ShieldedToolbox(self._agent.toolbox(tools), self._group, self._on_tool_ended),
+            ShieldedToolbox(tools, self._group, self._on_tool_ended),
             conversation=self._conversation,
             outbox=self._outbox,
             bounds=self._bounds,

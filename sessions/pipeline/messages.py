@@ -13,6 +13,7 @@ from typing import Any, Literal
 from agents.audio import Audio
 from agents.interfaces import Source, ToolChoice, ToolSpec, Usage
 from agents.spec import TurnDetection
+from sessions.pipeline.window import Truncation
 
 Modality = Literal["audio", "text"]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
@@ -76,6 +77,7 @@ class SessionConfig:
     speed: float = 1.0
     transcription: bool = False
     turn_detection: TurnDetection = field(default_factory=TurnDetection)
+    truncation: Truncation = field(default_factory=Truncation)
     transcription_only: bool = False
 
 

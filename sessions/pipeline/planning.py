@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from agents.errors import ProviderError
-from agents.interfaces import CompletionOptions, ReplyRequest, VoiceOptions
+from agents.errors import ContextFull, ProviderError
+from agents.interfaces import CompletionOptions, Message, ReplyRequest, ToolSpec, VoiceOptions
 from agents.spec import AgentSpec
 from sessions.pipeline.conversation import Conversation
 from sessions.pipeline.messages import Item, ResponseOptions, SessionConfig
 from sessions.pipeline.replying import Plan
 from sessions.pipeline.turns import Turn
+from sessions.pipeline.window import Truncation, Window
 
 
 def make_plan(
@@ -20,6 +22,8 @@ def make_plan(
     spec: AgentSpec,
     config: SessionConfig,
     conversation: Conversation,
+    window: Window,
+    tools: Sequence[ToolSpec],
     turn: Turn | None,
     turn_id: str | None,
     failure: ProviderError | None,
@@ -27,22 +31,68 @@ def make_plan(
     """ClientError if the options refer to an item that is not there. `turn` None is beside the conversation."""
     limit = options.max_output_tokens or config.max_output_tokens
     greets = turn is not None and not len(conversation) and _asks_for_nothing(options)
+    modality = options.modality or config.modality
+    instructions = config.instructions if options.instructions is None else options.instructions
+    room = window.room(instructions, tools, limit, config.truncation)
+    view = _View(conversation, _context(options, conversation), options.in_conversation, window, config.truncation)
+    messages: list[Message] = []
+    try:
+        messages = view.messages(room)
+    except ContextFull as full:
+        failure = failure or full
     return Plan(
         response_id=response_id,
         options=options,
-        modality=options.modality or config.modality,
+        modality=modality,
         voice=VoiceOptions(options.voice or config.voice or spec.tts.voice, config.speed),
         request=ReplyRequest(
-            conversation.messages(_context(options, conversation)),
-            config.instructions if options.instructions is None else options.instructions,
+            messages,
+            instructions,
             CompletionOptions(options.tool_choice or config.tool_choice, limit, spec.llm.temperature),
+            spoken=modality == "audio",
         ),
+        shorter=view.shorter,
         max_output_tokens=limit,
         script=(spec.greeting or None) if greets else None,
         failure=failure,
         turn_id=turn_id,
         user_end_sample=None if turn is None else turn.user_end_sample,
     )
+
+
+class _View:
+    """What one reply is shown of the conversation, or of `items` instead of it.
+
+    What the conversation's own replies are not shown any more, later ones are not either.
+    """
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        items: list[Item] | None,
+        in_conversation: bool,
+        window: Window,
+        policy: Truncation,
+    ) -> None:
+        self._conversation = conversation
+        self._told = conversation.told(items)
+        self._lasting = in_conversation and items is None
+        self._window = window
+        self._policy = policy
+
+    def messages(self, room: int) -> list[Message]:
+        start = self._window.fit(self._told, room, self._policy)
+        if start and self._lasting:
+            self._conversation.show_from(self._told[start][0])
+        self._told = self._told[start:]
+        return [message for _, message in self._told]
+
+    def shorter(self) -> list[Message] | None:
+        """About half of it, for a model that could not read so much; None if there is no half, or it must stay."""
+        if self._policy.mode == "disabled":
+            return None
+        room = self._window.shrink(self._told)
+        return None if room is None else self.messages(room)
 
 
 def _asks_for_nothing(options: ResponseOptions) -> bool:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from agents.audio import Audio, join
 from agents.build import VoiceAgent
-from agents.errors import ProviderError, ProviderTimeout
+from agents.errors import ContextFull, ProviderError, ProviderTimeout
 from agents.interfaces import (
     Finish,
     HangUp,
+    Message,
     ReplyRequest,
     Segment,
     Source,
@@ -62,7 +63,8 @@ class Plan:
     """Everything a reply is to do, decided when it starts.
 
     `script` is spoken instead of asking the brain (a greeting). `failure` is a fault that came before the
-    reply: it only apologises.
+    reply: it only apologises. `shorter` gives fewer messages, for a model that could not read those of the
+    request; None when there are no fewer.
     """
 
     response_id: str
@@ -70,6 +72,7 @@ class Plan:
     modality: Modality
     voice: VoiceOptions
     request: ReplyRequest
+    shorter: Callable[[], list[Message] | None]
     max_output_tokens: int | None = None
     script: str | None = None
     failure: ProviderError | None = None
@@ -202,7 +205,23 @@ class Reply:
         if self.plan.script is not None:
             yield self.plan.script
             return
-        async with aclosing(self._agent.brain.reply(self.plan.request, self._toolbox, self.marks)) as thoughts:
+        request, said = self.plan.request, False
+        while True:
+            try:
+                async with aclosing(self._think(request)) as words:
+                    async for word in words:
+                        said = True
+                        yield word
+                break
+            except ContextFull:
+                shorter = None if said or self._outputs else self.plan.shorter()
+                if shorter is None:
+                    raise
+                request = replace(request, messages=shorter)
+        self.thinking = False
+
+    async def _think(self, request: ReplyRequest) -> AsyncGenerator[str, None]:
+        async with aclosing(self._agent.brain.reply(request, self._toolbox, self.marks)) as thoughts:
             async for thought in thoughts:
                 if self.closed:
                     return  # cut off in this very moment: the cancel has not got here yet
@@ -219,7 +238,6 @@ class Reply:
                         self._finish = thought
                     case HangUp():
                         self.hang_up = True
-        self.thinking = False
 
     async def _lines(self, words: AsyncIterator[str]) -> AsyncGenerator[Segment, None]:
         offset = len(self._segments)
@@ -326,7 +344,7 @@ class Reply:
 
     def _outcome(self) -> tuple[Status, str | None]:
         if self.error is not None:
-            return "failed", None
+            return "failed", ContextFull.code if isinstance(self.error, ContextFull) else None
         if self._finish is not None:
             return "incomplete", {"length": "max_output_tokens"}.get(self._finish.reason, self._finish.reason)
         return "completed", None

@@ -94,9 +94,13 @@ class VoiceId(Struct, frozen=True):
     id: str
 
 
+class TokenLimits(Struct, frozen=True, omit_defaults=True):
+    post_instructions: Annotated[int, Meta(ge=0)] | None = None
+
+
 class RetentionRatio(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="retention_ratio"):
     retention_ratio: Unit
-    token_limits: dict[str, int] | None = None
+    token_limits: TokenLimits | None = None
 
 
 class Tracing(Struct, frozen=True, omit_defaults=True):

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from agents.errors import ContextFull
 from sessions.pipeline.messages import (
     AudioOut,
     CallItem,
@@ -193,7 +194,8 @@ def _status_details(event: ResponseDone) -> dict[str, Any] | None:
         case "completed":
             return None
         case "failed":
-            error = {"type": "server_error", "code": event.reason or "server_error", "message": event.error or ""}
+            kind = "invalid_request_error" if event.reason == ContextFull.code else "server_error"
+            error = {"type": kind, "code": event.reason or "server_error", "message": event.error or ""}
             return {"type": "failed", "error": error}
         case status:
             return {"type": status, "reason": event.reason} if event.reason else {"type": status}

@@ -15,6 +15,7 @@ from agents.interfaces import ToolSpec
 from agents.spec import EMBEDDED, AgentSpec, Override, TurnDetection
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.messages import Modality, SessionConfig
+from sessions.pipeline.window import Truncation
 from sessions.protocols import names
 from sessions.protocols.realtime_audio import FORMATS, AudioFormat
 from sessions.protocols.realtime_events import (
@@ -91,6 +92,7 @@ class WireSession:
             speed=self.speed,
             transcription=self.transcription is not None,
             turn_detection=self.turn_detection,
+            truncation=core_truncation(self.truncation),
             transcription_only=self.kind == "transcription",
         )
 
@@ -307,6 +309,13 @@ def core_voice(spec: AgentSpec, voice: str) -> str:
 
 def core_choice(choice: ToolChoice) -> str:
     return choice.name if isinstance(choice, NamedFunction) else choice
+
+
+def core_truncation(asked: Literal["auto", "disabled"] | RetentionRatio) -> Truncation:
+    if isinstance(asked, RetentionRatio):
+        limits = asked.token_limits
+        return Truncation("auto", asked.retention_ratio, limits.post_instructions if limits else None)
+    return Truncation(asked)
 
 
 def tool_specs(tools: Sequence[FunctionTool]) -> tuple[ToolSpec, ...]:

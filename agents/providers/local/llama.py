@@ -29,11 +29,11 @@ from agents.interfaces import (
 from agents.providers.local.pool import Lane
 from agents.providers.local.runtime import Lazy
 from agents.providers.openai_compatible.messages import chat_messages, chat_tool_choice, chat_tools, response_format
+from agents.spec import EMBEDDED_CONTEXT_TOKENS
 from telemetry.trace import TurnMarks
 
 Chunk = dict[str, Any]
 
-CONTEXT_TOKENS = 8_192
 CHUNKS_AHEAD = 64
 """Chunks generated but not read yet; beyond, the model waits."""
 
@@ -50,7 +50,7 @@ class Llama:
             raise ConfigurationError("A GGUF model needs xllamacpp; run: pip install xllamacpp") from error
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(path)
-        parameters.n_ctx = CONTEXT_TOKENS
+        parameters.n_ctx = EMBEDDED_CONTEXT_TOKENS
         parameters.n_parallel = 1
         parameters.cpuparams.n_threads = threads
         parameters.verbosity = 0

@@ -7,6 +7,7 @@ clients and logs. For the same reason these errors are raised without their caus
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from collections.abc import Iterator
 from typing import Final
@@ -15,7 +16,7 @@ import httpx2
 import openai
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
 
-from agents.errors import ProviderError, ProviderTimeout
+from agents.errors import ContextFull, ProviderError, ProviderTimeout
 from agents.spec import Account
 
 OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
@@ -42,6 +43,11 @@ _ADVICE: Final = {
     422: "the request was refused (422); check the model's name, and which settings it knows",
     429: "too many requests, or no credit left (429)",
 }
+_TOO_LONG: Final = re.compile(
+    r"context.?(length|size|window|limit)|prompt is too long|reduce the length|number of tokens allowed",
+    re.IGNORECASE,
+)
+"""How servers say that a request has more tokens than their model reads."""
 _RETRYABLE: Final = frozenset({408, 409, 425, 429})
 
 
@@ -52,6 +58,10 @@ class Refused(ProviderError):
         super().__init__(message, provider=provider, retryable=retryable)
         self.status = status
         self.words = words
+
+
+class TooLong(Refused, ContextFull):
+    """The model cannot read so much."""
 
 
 class ConnectionLost(ProviderError):
@@ -98,7 +108,10 @@ def is_openai(base_url: str) -> bool:
 def refused(account: Account, status: int, *, words: str = "", retry_after: str = "") -> Refused:
     """The server answered with an HTTP status, or with an event that means the same."""
     text, retryable = _status(status, retry_after)
-    return Refused(_worded(account, text), provider=account.name, retryable=retryable, status=status, words=words)
+    kind = Refused
+    if status in (400, 413, 422) and _TOO_LONG.search(words):
+        text, kind = "the conversation is longer than its model can read; set the agent's llm.context_tokens", TooLong
+    return kind(_worded(account, text), provider=account.name, retryable=retryable, status=status, words=words)
 
 
 def failure(account: Account, text: str, *, retryable: bool = True) -> ProviderError:

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from agents.audio import Audio
-from agents.errors import ProviderError, ProviderTimeout
+from agents.errors import ContextFull, ProviderError, ProviderTimeout
 from agents.interfaces import (
     LLM,
     STT,
     TTS,
     CompletionOptions,
+    LLMOutput,
     Message,
     Segment,
     Speech,
@@ -247,6 +248,24 @@ async def test_an_account_that_failed_is_skipped_for_a_while_and_then_probed() -
     await asyncio.sleep(10)
     assert await reply(llm) == "first"
     assert await reply(llm) == "first"
+
+
+class SmallLLM(ScriptedLLM):
+    """Its model cannot read what it is told."""
+
+    async def _complete(self, *args: Any) -> AsyncGenerator[LLMOutput, None]:
+        for _ in args:
+            raise ContextFull
+        yield TextDelta("")
+
+
+@on_virtual_time
+async def test_an_account_whose_model_reads_less_is_asked_again() -> None:
+    small = SmallLLM([""])
+    llm = llms(small, ScriptedLLM(["second"]))
+    for _ in range(2):
+        assert await reply(llm) == "second"
+    assert small.calls == 2
 
 
 @on_virtual_time

@@ -12,6 +12,7 @@ from agents.interfaces import ToolSpec
 from agents.spec import AgentSpec, STTSpec, TTSSpec, TurnDetection
 from sessions.pipeline import messages as core
 from sessions.pipeline.bounds import Bounds
+from sessions.pipeline.window import Truncation
 from tests.unit.sessions.protocols.helpers import EXPIRES_AT, GUIDE, Client
 
 SERVER_VAD = {
@@ -232,6 +233,23 @@ def test_the_effective_session_is_one_of_openais() -> None:
         ({"tool_choice": "perhaps"}, "invalid_value", "session.tool_choice"),
         ({"max_output_tokens": 5_000}, "invalid_value", "session.max_output_tokens"),
         ({"prompt": {"id": "pmpt_1"}}, "invalid_value", "session.prompt.id"),
+        ({"truncation": "sometimes"}, "invalid_value", "session.truncation"),
+        (
+            {"truncation": {"type": "retention_ratio", "retention_ratio": 2}},
+            "invalid_value",
+            "session.truncation.retention_ratio",
+        ),
+        (
+            {
+                "truncation": {
+                    "type": "retention_ratio",
+                    "retention_ratio": 1,
+                    "token_limits": {"post_instructions": -1},
+                }
+            },
+            "invalid_value",
+            "session.truncation.token_limits.post_instructions",
+        ),
         ({"audio": {"output": {"speed": 2}}}, "invalid_value", "session.audio.output.speed"),
         ({"audio": {"output": {"voice": 3}}}, "invalid_type", "session.audio.output.voice"),
         ({"audio": {"input": {"format": {"type": "audio/opus"}}}}, "invalid_value", "session.audio.input.format.type"),
@@ -328,6 +346,22 @@ def test_the_core_is_told_all_it_needs() -> None:
         transcription=True,
         turn_detection=TurnDetection(type="semantic_vad", eagerness="high"),
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("auto", Truncation("auto", 0.8)),
+        ("disabled", Truncation("disabled")),
+        ({"type": "retention_ratio", "retention_ratio": 0.5}, Truncation("auto", 0.5)),
+        (
+            {"type": "retention_ratio", "retention_ratio": 1, "token_limits": {"post_instructions": 5_000}},
+            Truncation("auto", 1, 5_000),
+        ),
+    ],
+)
+def test_truncation_is_told_to_the_core(asked: Any, told: Truncation) -> None:
+    assert config_of(Client(), truncation=asked).truncation == told
 
 
 def test_no_turn_detection_is_none() -> None:

@@ -9,7 +9,7 @@ import httpx2
 import openai
 import pytest
 
-from agents.errors import ProviderError, ProviderTimeout
+from agents.errors import ContextFull, ProviderError, ProviderTimeout
 from agents.providers.openai_compatible.errors import ConnectionLost, Refused, provider_error, refusal
 from agents.spec import Account
 
@@ -65,3 +65,26 @@ def test_a_lost_connection_is_told_from_a_slow_one() -> None:
     slow = provider_error(LAB, openai.APITimeoutError(REQUEST))
     assert isinstance(slow, ProviderTimeout)
     assert not isinstance(slow, ConnectionLost)
+
+
+TOO_LONG = {
+    "OpenAI": "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
+    "OpenAI's code": "context_length_exceeded",
+    "vLLM": "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens",
+    "llama.cpp": "the request exceeds the available context size, try increasing it",
+    "Anthropic": "prompt is too long: 210000 tokens > 200000 maximum",
+    "Gemini": "The input token count (2000000) exceeds the maximum number of tokens allowed (1048576).",
+    "Groq": "Please reduce the length of the messages or completion.",
+}
+
+
+@pytest.mark.parametrize("server", TOO_LONG)
+def test_a_context_that_is_full_is_told_from_other_refusals(server: str) -> None:
+    def refused(status: int, words: str) -> ProviderError:
+        response = httpx2.Response(status, request=REQUEST)
+        return provider_error(LAB, openai.APIStatusError(words, response=response, body={"message": words}))
+
+    assert isinstance(refused(400, TOO_LONG[server]), ContextFull)
+    assert "llm.context_tokens" in str(refused(400, TOO_LONG[server]))
+    assert not isinstance(refused(429, TOO_LONG[server]), ContextFull)
+    assert not isinstance(refused(400, "Unknown parameter: 'max_tokens'"), ContextFull)
