@@ -81,10 +81,14 @@ class _Response:
 
 
 class Invariants:
-    """Follows one connection. `open` are the responses that are not done, by id."""
+    """Follows one connection. `open` are the responses that are not done, by id.
+
+    `joins` off lets a completed transcript differ from its deltas: for a recogniser that takes back what it settled.
+    """
 
     def __init__(self) -> None:
         self.open: dict[str, _Response] = {}
+        self.joins = True
         self._kinds: Counter[str] = Counter()
         self._event_ids: set[str] = set()
         self._finished: set[str] = set()
@@ -95,6 +99,8 @@ class Invariants:
         self._started: set[str] = set()
         self._committed: dict[str, bool] = {}
         self._worded: set[str] = set()
+        self._deltas: dict[str, str] = {}
+        self._only_transcribes = False
         self._transcribes = False
         self._interrupts = False
         self._client_ids: set[str] | None = None
@@ -203,6 +209,7 @@ class Invariants:
         if self._client_ids is not None:
             must(self._kinds["session.updated"] <= len(self._updates), "one session.updated for each update")
         must(session["type"] in ("realtime", "transcription"), "a session says its type")
+        self._only_transcribes = session["type"] == "transcription"
         heard = session["audio"]["input"]
         detection = heard["turn_detection"]
         must(detection is None or "interrupt_response" in detection, "turn detection is shown with its defaults")
@@ -237,14 +244,18 @@ class Invariants:
 
     def _transcript(self, what: str, event: Event) -> None:
         item_id = event["item_id"]
-        must(item_id in self._committed, "a transcript is of a committed item")
+        early = what == "delta" and self._only_transcribes
+        must(item_id in self._committed or early, "a transcript is of a committed item")
         must(item_id not in self._worded, "nothing of a transcript follows its end")
         must(event["content_index"] == 0, "content_index is 0")
         match what:
             case "delta":
                 must(isinstance(event["delta"], str), "a delta is text")
+                self._deltas[item_id] = self._deltas.get(item_id, "") + event["delta"]
             case "completed":
                 must(isinstance(event["transcript"], str), "a transcript is text")
+                joined = self._deltas.pop(item_id, "") == event["transcript"]
+                must(joined or not self.joins, "a transcript is its deltas, joined")
                 must(event["usage"]["type"] in ("duration", "tokens"), "a transcript has its usage")
                 self._worded.add(item_id)
             case "failed":

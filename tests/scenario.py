@@ -66,7 +66,10 @@ class Wire:
         numbers = itertools.count(1)
         self.rules = Invariants()
         self._protocol = RealtimeProtocol(
-            spec, session_id="sess_test", new_id=lambda prefix: f"{prefix}_wire_{next(numbers)}"
+            spec,
+            session_id="sess_test",
+            kind="transcription" if config.transcription_only else "realtime",
+            new_id=lambda prefix: f"{prefix}_wire_{next(numbers)}",
         )
         for message in self._protocol.open().messages:
             self.rules.see(str(message))

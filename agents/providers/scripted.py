@@ -150,8 +150,8 @@ class ScriptedSTT:
     """Transcribes the n-th utterance as the n-th of `texts`, the last one again and again.
 
     A function as `texts` is given the whole audio instead, for scripts in which an utterance is asked for
-    more than once. With `words_per_s` partials grow while audio comes, by its length. The final follows
-    `final_s` after the end of the audio.
+    more than once. With `words_per_s` partials grow while audio comes, by its length; `settled` promises that
+    they only grow. The final follows `final_s` after the end of the audio.
     """
 
     def __init__(
@@ -160,12 +160,14 @@ class ScriptedSTT:
         *,
         final_s: float = 0.0,
         words_per_s: float | None = None,
+        settled: bool = False,
         fault: Fault | None = None,
         name: str = "scripted-stt",
     ) -> None:
         self._texts = texts
         self._final_s = final_s
         self._words_per_s = words_per_s
+        self._settled = settled
         self._fault = fault
         self._name = name
         self.calls = 0
@@ -190,7 +192,8 @@ class ScriptedSTT:
                 if count > shown:
                     shown = count
                     marks.stamp("stt_first_partial")
-                    yield Transcript(" ".join(words[:count]), final=False)
+                    text = " ".join(words[:count])
+                    yield Transcript(text, final=False, settled=len(text) if self._settled else 0)
         await _Schedule().reach(self._final_s)
         marks.stamp("stt_final")
         yield Transcript(self._text(pieces, call), final=True)

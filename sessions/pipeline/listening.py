@@ -85,8 +85,11 @@ class BufferCleared:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    item_id: str
+    """The words so far. The first `settled` characters will stay as they are."""
+
+    utterance: Utterance
     text: str
+    settled: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,11 @@ class Ears:
 
 
 class Listening:
-    """The listening half. `post` takes what it finds; `run` does the work."""
+    """The listening half. `post` takes what it finds; `run` does the work.
+
+    `unhurried` says that nobody waits for an answer: then words that a streaming STT has settled may be promised
+    while the user speaks, and such an utterance is not transcribed ahead of time at its pauses.
+    """
 
     _group: asyncio.TaskGroup
 
@@ -140,8 +147,10 @@ class Listening:
         clock: Callable[[], float],
         new_item_id: Callable[[], str],
         agent_speaking: Callable[[], bool],
+        unhurried: Callable[[], bool],
     ) -> None:
         self._agent_speaking = agent_speaking
+        self._unhurried = unhurried
         self._ears = ears
         self._bounds = bounds
         self._post = post
@@ -299,7 +308,8 @@ class Listening:
         if utterance is None:
             return
         self._spoke(utterance, sample, self._taker.speech_ms)
-        utterance.close()
+        if not utterance.promised:
+            utterance.close()
         if self._taker.detection.type == "semantic_vad" and self._ears.end_of_turn is not None:
             self._judging = self._spawn(self._judge(self._ears.end_of_turn, utterance, utterance.version))
 
@@ -307,13 +317,20 @@ class Listening:
         utterance = self._utterance
         if utterance is None:
             return
+        utterance.marks.add("resume_count", 1)
+        if utterance.complete:
+            self._hear_again(utterance)
+        else:
+            self._stop_judging()
+        self._post(UserResumed(utterance))
+
+    def _hear_again(self, utterance: Utterance) -> None:
+        """Transcribe the longer utterance from its start; what was heard of the shorter one is void."""
         self._stop_hearing()
         utterance.reopen()
         for mark in ("stt_final", "stt_first_partial"):
             utterance.marks.at.pop(mark, None)
-        utterance.marks.add("resume_count", 1)
         self._listen_to(utterance)
-        self._post(UserResumed(utterance))
 
     def _spoke(self, utterance: Utterance, end_sample: int, speech_ms: float) -> None:
         """Speech up to `end_sample`, `speech_ms` of it in all. The last window's end may have come much later."""
@@ -349,7 +366,7 @@ class Listening:
         utterance.close()
         hearing, self._hearing = self._hearing, None
         self._stop_hearing()
-        if utterance.speech_ms < MIN_SPEECH_MS:
+        if utterance.speech_ms < MIN_SPEECH_MS and not utterance.promised:
             self._deliver_empty(utterance, hearing)
         elif hearing is not None and not hearing.done():
             self._spawn(self._await_words(hearing, utterance))
@@ -381,10 +398,15 @@ class Listening:
         self._hearing = self._spawn(self._transcribe(utterance, utterance.version))
 
     def _stop_hearing(self) -> None:
-        for task in (self._hearing, self._judging):
-            if task is not None:
-                task.cancel()
-        self._hearing = self._judging = None
+        if self._hearing is not None:
+            self._hearing.cancel()
+        self._hearing = None
+        self._stop_judging()
+
+    def _stop_judging(self) -> None:
+        if self._judging is not None:
+            self._judging.cancel()
+        self._judging = None
 
     async def _transcribe(self, utterance: Utterance, version: int) -> None:
         try:
@@ -395,10 +417,22 @@ class Listening:
                     if transcript.final:
                         self._post(Transcribed(utterance, transcript))
                         return
-                    self._post(Partial(utterance.item_id, transcript.text))
+                    self._show(utterance, transcript)
             raise ProviderError("The speech model ended without a transcript.", provider="stt")
         except ProviderError as error:
             self._post(NotTranscribed(utterance, error))
+
+    def _show(self, utterance: Utterance, partial: Transcript) -> None:
+        """Post a caption, unless it is shorter than the last: another transcription has begun and is catching up."""
+        settled = partial.settled if self._stands(utterance) else 0
+        if settled or len(partial.text) >= utterance.shown:
+            utterance.shown = len(partial.text)
+            utterance.promised = utterance.promised or settled > 0
+            self._post(Partial(utterance, partial.text, settled))
+
+    def _stands(self, utterance: Utterance) -> bool:
+        """Whether what is settled in this transcription is so for good: the user's going on will not void it."""
+        return utterance is not self._utterance or (self._unhurried() and not utterance.complete)
 
     async def _await_words(self, hearing: asyncio.Task[None], utterance: Utterance) -> None:
         """The watchdog of last resort over a committed turn: providers have shorter ones of their own."""

@@ -72,6 +72,7 @@ from sessions.pipeline.messages import (
     SpeechStarted,
     SpeechStopped,
     TranscriptCompleted,
+    TranscriptDelta,
     TranscriptFailed,
     TranscriptPartial,
     TruncateItem,
@@ -188,6 +189,7 @@ class LiveSession:
             post=self._post,
             clock=clock,
             new_item_id=self._new_item_id,
+            unhurried=lambda: self._config.transcription_only,
             agent_speaking=lambda: self._reply is not None and self._reply.playing,
         )
         self._inbox: asyncio.Queue[_Inward] = asyncio.Queue(2 * bounds.inbox_messages)
@@ -420,8 +422,9 @@ class LiveSession:
                 self._speaking = None
                 self._release()
                 self._outbox.put(AudioCleared())
-            case Partial(item_id, text):
-                self._outbox.put(TranscriptPartial(item_id, text))
+            case Partial(utterance, text, settled):
+                self._outbox.put(TranscriptPartial(utterance.item_id, text))
+                self._tell(utterance, text[:settled])
             case Transcribed() | NotTranscribed():
                 self._on_transcript(heard)
 
@@ -558,6 +561,7 @@ class LiveSession:
         text, item_id = heard.text.strip(), utterance.item_id
         item = MessageItem(item_id, "user", (Content("audio", transcript=text),))
         self._conversation.update(item)
+        self._tell(utterance, text)
         if self._config.transcription:
             self._outbox.put(TranscriptCompleted(item_id, text, utterance.ms / 1000))
         if text:
@@ -568,6 +572,14 @@ class LiveSession:
             self._due = None
         if self._asked is not None and self._asked.item_id == item_id:
             self._asked = None  # nobody spoke: there was no turn
+
+    def _tell(self, utterance: Utterance, words: str) -> None:
+        """Tell the client what of `words`, which stand for good, it does not know yet."""
+        if not self._config.transcription or not words.startswith(utterance.told):
+            return
+        added, utterance.told = words[len(utterance.told) :], words
+        if added:
+            self._outbox.put(TranscriptDelta(utterance.item_id, added))
 
     def _on_not_heard(self, item_id: str, error: ProviderError) -> None:
         if self._config.transcription:

@@ -290,6 +290,14 @@ class TranscriptPartial:
 
 
 @dataclass(frozen=True, slots=True)
+class TranscriptDelta:
+    """More of a user item's words; never taken back. Together they are the completed transcript."""
+
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class TranscriptCompleted:
     """The words of a committed user item; `seconds` of audio were transcribed."""
 
@@ -432,6 +440,7 @@ Event = (
     | ItemRetrieved
     | ItemTruncated
     | TranscriptPartial
+    | TranscriptDelta
     | TranscriptCompleted
     | TranscriptFailed
     | ResponseStarted

@@ -20,6 +20,9 @@ class Utterance:
     `version` grows when the speaker resumes after a pause, so that a transcript of less than the whole
     can be told from the final one. `speech_end` is its last speech so far, and `client_end` the same
     moment in the client's own stream, if that is known.
+
+    `shown` characters of captions have been shown of it. `promised` says that some of its words stand already, and
+    `told` is what of them the client has been told for good.
     """
 
     def __init__(self, item_id: str, start_sample: int, marks: TurnMarks) -> None:
@@ -31,6 +34,9 @@ class Utterance:
         self.speech_ms = 0.0
         self.speech_end: int | None = None
         self.client_end: int | None = None
+        self.shown = 0
+        self.promised = False
+        self.told = ""
         self._pieces: list[Audio] = []
         self._more = asyncio.Event()
         self._complete = False

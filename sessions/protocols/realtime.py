@@ -44,6 +44,7 @@ ItemEvent = (
     | core.ItemDeleted
     | core.ItemRetrieved
     | core.ItemTruncated
+    | core.TranscriptDelta
     | core.TranscriptCompleted
     | core.TranscriptFailed
 )
@@ -283,17 +284,15 @@ class RealtimeProtocol:
             case core.ItemTruncated(item_id, end):
                 place = {"item_id": item_id, "content_index": 0}
                 return [emit("conversation.item.truncated", **place, audio_end_ms=end)]
-            case core.TranscriptCompleted():
-                return self._transcribed(event)
+            case core.TranscriptDelta(item_id, text):
+                return [emit(f"{TRANSCRIPTION}.delta", item_id=item_id, content_index=0, delta=text)]
+            case core.TranscriptCompleted(item_id, text, seconds):
+                usage = {"type": "duration", "seconds": round(seconds, 3)}
+                place = {"item_id": item_id, "content_index": 0}
+                return [emit(f"{TRANSCRIPTION}.completed", **place, transcript=text, usage=usage)]
             case core.TranscriptFailed(item_id, message):
                 error = {"type": "server_error", "code": "transcription_failed", "message": message}
                 return [emit(f"{TRANSCRIPTION}.failed", item_id=item_id, content_index=0, error=error)]
-
-    def _transcribed(self, event: core.TranscriptCompleted) -> list[str]:
-        place = {"item_id": event.item_id, "content_index": 0}
-        usage = {"type": "duration", "seconds": round(event.seconds, 3)}
-        delta = [self._emit(f"{TRANSCRIPTION}.delta", **place, delta=event.text)] if event.text else []
-        return [*delta, self._emit(f"{TRANSCRIPTION}.completed", **place, transcript=event.text, usage=usage)]
 
     def _retrieved(self, item: core.Item, kept: Audio | None) -> dict[str, Any]:
         if kept is None:

@@ -146,12 +146,14 @@ def detections() -> st.SearchStrategy[TurnDetection]:
     )
 
 
-def configs() -> st.SearchStrategy[SessionConfig]:
+def configs(*, captions: bool) -> st.SearchStrategy[SessionConfig]:
+    """`captions` are sessions that only transcribe."""
     return st.builds(
         SessionConfig,
         modality=st.sampled_from(["audio", "audio", "text"]),
         turn_detection=detections(),
         transcription=st.just(True),
+        transcription_only=st.just(captions),
     )
 
 
@@ -174,8 +176,12 @@ STEPS = st.one_of(
     st.builds(some_item, st.sampled_from([DeleteItem, RetrieveItem]), st.integers(0, 3)),
     st.builds(truncates, st.integers(0, 3), st.integers(0, 5000)),
     st.builds(plays, st.integers(0, 5000), st.sampled_from(["started", "playing", "stopped", "ended"])),
-    st.builds(lambda config: does(lambda talk, n: Configure(config)), configs()),
 )
+
+
+def steps(*, captions: bool) -> st.SearchStrategy[Step]:
+    changes = st.builds(lambda config: does(lambda talk, n: Configure(config)), configs(captions=captions))
+    return st.one_of(STEPS, changes)
 
 
 def faults() -> st.SearchStrategy[Fault | None]:
@@ -195,6 +201,7 @@ class Script:
     ending: str
     texts: list[str]
     stt_s: float
+    settled: bool
     llm_s: float
     tokens_per_s: float
     reads_s: float
@@ -203,7 +210,7 @@ class Script:
     async def perform(self) -> list[Event]:
         stt_fault, llm_fault, tts_fault = self.faults
         agent = make_agent(
-            stt=ScriptedSTT(self.texts, final_s=self.stt_s, words_per_s=2, fault=stt_fault),
+            stt=ScriptedSTT(self.texts, final_s=self.stt_s, words_per_s=5, settled=self.settled, fault=stt_fault),
             llm=ScriptedLLM(REPLIES, first_s=self.llm_s, tokens_per_s=self.tokens_per_s, fault=llm_fault),
             tts=ScriptedTTS(first_s=0.1, speed=5, fault=tts_fault),
             end_of_turn=ScriptedEndOfTurn([0.9, 0.1], delay_s=0.15),
@@ -225,14 +232,15 @@ class Script:
         return [event for _, event in talk.heard]
 
 
-def scripts() -> st.SearchStrategy[Script]:
+def scripts(*, captions: bool = False) -> st.SearchStrategy[Script]:
     return st.builds(
         Script,
-        configs(),
-        st.lists(STEPS, min_size=1, max_size=14),
+        configs(captions=captions),
+        st.lists(steps(captions=captions), min_size=1, max_size=14),
         st.sampled_from(["drained", "drained", "closed", "shutdown"]),
-        texts=st.lists(st.sampled_from(["hello", "go on", ""]), min_size=1, max_size=4),
+        texts=st.lists(st.sampled_from(["hello", "go on with it now", ""]), min_size=1, max_size=4),
         stt_s=st.sampled_from([0.0, 0.1, 0.7, 2.0]),
+        settled=st.booleans(),
         llm_s=st.sampled_from([0.0, 0.3, 1.5]),
         tokens_per_s=st.sampled_from([20.0, 1000.0]),
         reads_s=st.sampled_from([0.0, 0.0, 0.02, 0.2]),
@@ -377,4 +385,10 @@ def check_nothing_left(talk: Talk) -> None:
 @settings(max_examples=80, deadline=None)
 @given(scripts())
 def test_any_script(script: Script) -> None:
+    check(run(script.perform()), drained=script.ending == "drained")
+
+
+@settings(max_examples=80, deadline=None)
+@given(scripts(captions=True))
+def test_any_script_of_a_session_that_only_transcribes(script: Script) -> None:
     check(run(script.perform()), drained=script.ending == "drained")

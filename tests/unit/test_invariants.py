@@ -136,6 +136,7 @@ BREAKAGES: dict[str, Callable[[Events], None]] = {
     ),
     "audio is in conversation.item.retrieved only": with_field("conversation.item.done", "item.content.0.audio", ""),
     "nothing of a transcript follows its end": twice("conversation.item.input_audio_transcription.completed"),
+    "a transcript is its deltas, joined": without("conversation.item.input_audio_transcription.delta"),
     "every committed item gets its transcript": without("conversation.item.input_audio_transcription.completed"),
     "a response is created once": twice("response.created"),
     "a response begins empty": with_field("response.created", "response.status", "completed"),

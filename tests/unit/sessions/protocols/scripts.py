@@ -60,6 +60,7 @@ VOICE_TURN: list[Event] = [
     core.AudioCommitted("item_u", None),
     core.ItemAdded(spoken_user(), None),
     core.ItemDone(spoken_user(), None),
+    core.TranscriptDelta("item_u", "What is a turn?"),
     core.TranscriptCompleted("item_u", "What is a turn?", 1.2),
     started(),
     core.OutputStarted("resp_a", message(status="in_progress"), 0, "audio", True, "item_u"),
