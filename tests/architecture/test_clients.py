@@ -23,8 +23,8 @@ def test_every_page_that_connects_a_client_is_run_by_one() -> None:
 
 
 def test_every_client_has_a_driver_and_a_lock() -> None:
-    folders = {path.parent for path in HERE.glob("*/driver.*")}
-    assert {client.folder for client in CLIENTS} == folders
+    assert {client.folder for client in CLIENTS} == {path.parent for path in HERE.glob("*/driver.*")}
+    assert all(list(client.folder.glob(f"{client.driver}.*")) for client in CLIENTS)
     assert all(client.lock.exists() for client in (*CLIENTS, NODE))
 
 

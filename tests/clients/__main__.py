@@ -49,7 +49,8 @@ def settings(client: Client, running: Stage, speech: tuple[Path, str]) -> Mappin
         SCRIPTED_PROVIDER=running.provider.origin,
         SPEECH_FILE=str(speech[0]),
         SPEECH_WORDS=speech[1],
-        WIRE_FILE=str(speech[0].with_name(f"{client.folder.name}.frames")),
+        WIRE_FILE=str(speech[0].with_name(f"{client.name}.frames")),
+        CHROMIUM=shutil.which("chromium") or "chromium",
         NODE_EXTRA_CA_CERTS=str(running.certificate),
     )
 
@@ -57,10 +58,10 @@ def settings(client: Client, running: Stage, speech: tuple[Path, str]) -> Mappin
 def driver(client: Client) -> Path:
     """The driver where its language finds the client's packages."""
     if client.is_python:
-        return client.folder / "driver.py"
+        return client.folder / f"{client.driver}.py"
     for file in (*client.folder.glob("*.mjs"), *SHARED.glob("*.mjs")):
         shutil.copy(file, client.installed)
-    return client.installed / "driver.mjs"
+    return client.installed / f"{client.driver}.mjs"
 
 
 def drive(client: Client, environment: Mapping[str, str], report: Report) -> None:

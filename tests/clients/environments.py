@@ -32,6 +32,7 @@ class Client:
     name: str
     folder: Path
     documents: tuple[str, ...] = ()
+    driver: str = "driver"
     needs_tls: bool = False
 
     @property
@@ -64,6 +65,8 @@ NODE: Final = Client("node", HERE / "node")
 CLIENTS: Final = (
     Client("openai-python", HERE / "openai_python", ("connect-openai-python.md",)),
     Client("openai-node", HERE / "openai_node", ("connect-openai-node.md",), needs_tls=True),
+    Client("agents-js", HERE / "agents_js", ("connect-agents-js.md",)),
+    Client("agents-browser", HERE / "agents_js", driver="browser"),
     Client("agents-python", HERE / "agents_python", ("connect-agents-python.md",)),
 )
 

@@ -13,7 +13,7 @@ const WEATHER_TOOL = {
 const seen = [];
 const errors = [];
 
-const client = (apiKey = stage.key) => new OpenAI({ baseURL: stage.baseUrl, apiKey, maxRetries: 0 });
+const client = (apiKey = process.env.REPARTEE_API_KEY) => new OpenAI({ baseURL: stage.baseUrl, apiKey, maxRetries: 0 });
 
 class Talk {
   inbox = new Inbox();
@@ -59,7 +59,7 @@ class Talk {
   }
 
   speak() {
-    return microphone((piece) => this.send("input_audio_buffer.append", { audio: piece.toString("base64") }));
+    return microphone((piece) => this.send("input_audio_buffer.append", { audio: Buffer.from(piece).toString("base64") }));
   }
 
   close = () => this.socket.close();

@@ -1,32 +1,42 @@
-// What the drivers written in JavaScript share; the lines that they print are those of driving.py.
-
-import { appendFileSync, readFileSync } from "node:fs";
+// What the drivers written in JavaScript share, under node and in a page. The lines that they print are those of
+// driving.py. A page gets and gives everything through the server that it came from, see agents_js/browser.mjs.
 
 const RATE = 24000;
 const PIECE_MS = 20;
 const PIECE = (RATE * 2 * PIECE_MS) / 1000;
 const LIMIT_MS = 60000;
 
-const env = process.env;
+const inPage = typeof window !== "undefined";
+const fs = inPage ? null : await import("node:fs");
+const told = inPage ? await (await fetch("/settings")).json() : process.env;
+
 export const stage = {
-  baseUrl: env.REPARTEE_BASE_URL, // ends in /v1
-  wsUrl: env.REPARTEE_BASE_URL.replace(/^http/, "ws"),
-  key: env.REPARTEE_API_KEY,
-  speech: readFileSync(env.SPEECH_FILE), // 16-bit mono PCM at 24 kHz
-  words: env.SPEECH_WORDS.split(" "),
+  baseUrl: told.REPARTEE_BASE_URL, // ends in /v1
+  wsUrl: told.REPARTEE_BASE_URL.replace(/^http/, "ws"),
+  // A page asks its server for a client secret.
+  keyFor: async (model) => (inPage ? (await fetch(`/secret?model=${model}`)).text() : told.REPARTEE_API_KEY),
+  words: told.SPEECH_WORDS.split(" "),
+  // 16-bit mono PCM at 24 kHz
+  speech: inPage ? new Uint8Array(await (await fetch("/speech")).arrayBuffer()) : fs.readFileSync(told.SPEECH_FILE),
 };
+
+// What a page tells, in order.
+let posted = Promise.resolve();
+const post = (path, body) => (posted = posted.then(() => fetch(path, { method: "POST", body })));
+
+const print = (line) => (inPage ? post("/line", line) : console.log(line));
 
 // The client has nothing of the kind; the message says why.
 export class NotApplicable extends Error {}
 
-// The messages of the newest chat that the scripted language model was asked for.
-export async function remembered() {
-  const { requests } = await (await fetch(`${env.SCRIPTED_PROVIDER}/_log`)).json();
-  return requests.filter((request) => request.path.endsWith("/chat/completions")).at(-1).asked.messages;
-}
-
 export function assert(condition, message) {
   if (!condition) throw new Error(message);
+}
+
+// The messages of the newest chat that the scripted language model was asked for.
+export async function remembered() {
+  const { requests } = await (await fetch(`${inPage ? "" : told.SCRIPTED_PROVIDER}/_log`)).json();
+  return requests.filter((request) => request.path.endsWith("/chat/completions")).at(-1).asked.messages;
 }
 
 // Asserts that of the story that was cut off the agent remembers `kept`, and that so much can be heard.
@@ -38,6 +48,7 @@ export async function agentRemembers(kept, heardMs) {
   return `after ${heardMs} ms remembers "${kept}"`;
 }
 
+// Asserts that the speech was understood.
 export function heard(transcript) {
   const found = transcript.toLowerCase().split(/[^a-z']+/);
   const understood = stage.words.filter((word) => found.includes(word)).length;
@@ -47,20 +58,22 @@ export function heard(transcript) {
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+export const seconds = (bytes) => bytes / 2 / RATE;
+
 // The recorded speech and then silence, 20 ms at a time, each piece when it would have been recorded, until `stop()`.
 export function microphone(send) {
   const started = performance.now();
   let number = 0;
   const timer = setInterval(() => {
     while (started + number * PIECE_MS <= performance.now()) {
-      send(Buffer.concat([stage.speech.subarray(number * PIECE, (number + 1) * PIECE)], PIECE));
+      const piece = new Uint8Array(PIECE);
+      piece.set(stage.speech.subarray(number * PIECE, (number + 1) * PIECE));
+      send(piece);
       number += 1;
     }
   }, PIECE_MS / 2);
   return { stop: () => clearInterval(timer) };
 }
-
-export const seconds = (bytes) => bytes / 2 / RATE;
 
 let connections = 0;
 
@@ -69,7 +82,9 @@ export class Wire {
   #number = connections++;
 
   see(event) {
-    appendFileSync(env.WIRE_FILE, `${this.#number} ${JSON.stringify(event)}\n`);
+    const line = `${this.#number} ${JSON.stringify(event)}\n`;
+    if (inPage) post("/frame", line);
+    else fs.appendFileSync(told.WIRE_FILE, line);
   }
 }
 
@@ -109,13 +124,14 @@ export async function run(scenarios) {
   for (const [name, scenario] of Object.entries(scenarios)) {
     try {
       const limit = sleep(LIMIT_MS).then(() => assert(false, `took more than ${LIMIT_MS / 1000} s`));
-      console.log(`PASS ${name}: ${oneLine(await Promise.race([scenario(), limit]))}`);
+      print(`PASS ${name}: ${oneLine(await Promise.race([scenario(), limit]))}`);
     } catch (error) {
-      if (error instanceof NotApplicable) console.log(`NONE ${name}: ${error.message}`);
-      else console.log(`FAIL ${name}: ${oneLine(`${error.name}: ${error.message}`)}\n${error.stack}`);
+      if (error instanceof NotApplicable) print(`NONE ${name}: ${error.message}`);
+      else print(`FAIL ${name}: ${oneLine(`${error.name}: ${error.message}`)}\n${error.stack}`);
     }
   }
-  process.exit(0);
+  if (inPage) await post("/end", "");
+  else process.exit(0);
 }
 
 const oneLine = (text) => text.split(/\s+/).join(" ").slice(0, 300);
