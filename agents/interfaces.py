@@ -55,8 +55,21 @@ class Transcript:
     settled: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What a client says of the speech to come. "" is as the agent has it; `language` is an ISO 639-1 code."""
+
+    language: str = ""
+    prompt: str = ""
+
+
+NO_HINTS = Hints()
+
+
 class STT(Protocol):
-    def transcribe(self, audio: AsyncIterator[Audio], marks: TurnMarks) -> AsyncGenerator[Transcript, None]:
+    def transcribe(
+        self, audio: AsyncIterator[Audio], marks: TurnMarks, hints: Hints = NO_HINTS
+    ) -> AsyncGenerator[Transcript, None]:
         """Partials while `audio` (16 kHz) flows, then exactly one final after it ends."""
 
 

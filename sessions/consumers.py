@@ -64,11 +64,10 @@ async def realtime(scope: Scope, receive: Receive, send: Send) -> None:
             return
         await transport.accept(_subprotocol(scope))
         await serve(transport, protocol, opened.handle, write_timeout_s=settings.REPARTEE_BOUNDS.write_timeout_s)
-    if protocol.refused:
-        log.info(
-            "overrides refused",
-            extra={"session_id": opened.session_id, "agent": opened.spec.slug, "fields": sorted(protocol.refused)},
-        )
+    for what, fields in (("overrides refused", protocol.refused), ("session fields unknown", protocol.unknown)):
+        if fields:
+            about = {"session_id": opened.session_id, "agent": opened.spec.slug, "fields": sorted(fields)}
+            log.info(what, extra=about)
 
 
 async def unknown_path(scope: Scope, receive: Receive, send: Send) -> None:

@@ -20,9 +20,11 @@ from agents.audio import Audio
 from agents.errors import ContextFull, ProviderError, ProviderTimeout
 from agents.interfaces import (
     LLM,
+    NO_HINTS,
     STT,
     TTS,
     CompletionOptions,
+    Hints,
     LLMOutput,
     Message,
     Segment,
@@ -308,13 +310,15 @@ class FallbackSTT:
         self._candidates = candidates
         self._breakers = breakers
 
-    def transcribe(self, audio: AsyncIterator[Audio], marks: TurnMarks) -> AsyncGenerator[Transcript, None]:
+    def transcribe(
+        self, audio: AsyncIterator[Audio], marks: TurnMarks, hints: Hints = NO_HINTS
+    ) -> AsyncGenerator[Transcript, None]:
         kept_s = REPLAY_AUDIO_S if len(self._candidates) > 1 else 0.0
         replay = _Replay(audio, kept_s * 1000, lambda piece: piece.ms)
 
         def start(stt: STT, guard: Guarded[Transcript] | None) -> AsyncGenerator[Transcript, None]:
             heard = replay.read()
-            transcripts = stt.transcribe(guard.feed(heard) if guard else heard, marks)
+            transcripts = stt.transcribe(guard.feed(heard) if guard else heard, marks, hints)
             return transcripts if len(self._candidates) == 1 else _unsettled(transcripts)
 
         rules: _Rules[Transcript] = _Rules(

@@ -23,7 +23,9 @@ import numpy as np
 from agents.audio import Audio, join
 from agents.errors import ProviderError
 from agents.interfaces import (
+    NO_HINTS,
     CompletionOptions,
+    Hints,
     LLMOutput,
     Message,
     Segment,
@@ -151,7 +153,8 @@ class ScriptedSTT:
 
     A function as `texts` is given the whole audio instead, for scripts in which an utterance is asked for
     more than once. With `words_per_s` partials grow while audio comes, by its length; `settled` promises that
-    they only grow. The final follows `final_s` after the end of the audio.
+    they only grow. The final follows `final_s` after the end of the audio. `hints` keeps those of the
+    last 100 calls.
     """
 
     def __init__(
@@ -171,9 +174,13 @@ class ScriptedSTT:
         self._fault = fault
         self._name = name
         self.calls = 0
+        self.hints: deque[Hints] = deque(maxlen=CALLS_KEPT)
 
-    def transcribe(self, audio: AsyncIterator[Audio], marks: TurnMarks) -> AsyncGenerator[Transcript, None]:
+    def transcribe(
+        self, audio: AsyncIterator[Audio], marks: TurnMarks, hints: Hints = NO_HINTS
+    ) -> AsyncGenerator[Transcript, None]:
         call, self.calls = self.calls, self.calls + 1
+        self.hints.append(hints)
         return _faulty(self._transcribe(audio, marks, call), self._fault, call)
 
     async def _transcribe(

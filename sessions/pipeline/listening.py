@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from agents.audio import Audio, Resampler
 from agents.errors import ClientError, ProviderError, ProviderTimeout
-from agents.interfaces import STT, VAD, EndOfTurn, Transcript, VADStream
+from agents.interfaces import NO_HINTS, STT, VAD, EndOfTurn, Hints, Transcript, VADStream
 from agents.spec import TurnDetection
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.messages import AppendAudio, AudioCommand, ClearAudio, CommitAudio
@@ -148,9 +148,11 @@ class Listening:
         new_item_id: Callable[[], str],
         agent_speaking: Callable[[], bool],
         unhurried: Callable[[], bool],
+        hints: Hints = NO_HINTS,
     ) -> None:
         self._agent_speaking = agent_speaking
         self._unhurried = unhurried
+        self._hints = hints
         self._ears = ears
         self._bounds = bounds
         self._post = post
@@ -175,8 +177,9 @@ class Listening:
         """Queue audio, a commit or a clear; waits while the pipe is full."""
         await self._pipe.put(command, self._clock())
 
-    def configure(self, detection: TurnDetection) -> None:
+    def configure(self, detection: TurnDetection, hints: Hints) -> None:
         """Speech under way goes on under the new settings; without turn detection the client is to commit it."""
+        self._hints = hints
         by_hand, self._taker.detection = self._taker.detection.type == "none", detection
         self._tail.resize(detection.prefix_padding_ms + TAIL_MS)
         if detection.type == "none" and not by_hand:
@@ -410,7 +413,8 @@ class Listening:
 
     async def _transcribe(self, utterance: Utterance, version: int) -> None:
         try:
-            async with aclosing(self._ears.stt.transcribe(utterance.stream(), utterance.marks)) as transcripts:
+            stream = self._ears.stt.transcribe(utterance.stream(), utterance.marks, self._hints)
+            async with aclosing(stream) as transcripts:
                 async for transcript in transcripts:
                     if version != utterance.version:
                         return

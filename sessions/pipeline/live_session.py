@@ -191,6 +191,7 @@ class LiveSession:
             new_item_id=self._new_item_id,
             unhurried=lambda: self._config.transcription_only,
             agent_speaking=lambda: self._reply is not None and self._reply.playing,
+            hints=config.hints,
         )
         self._inbox: asyncio.Queue[_Inward] = asyncio.Queue(2 * bounds.inbox_messages)
         self._commits_sent = 0
@@ -432,7 +433,7 @@ class LiveSession:
 
     def _configure(self, config: SessionConfig) -> None:
         self._config = config
-        self._listening.configure(config.turn_detection)
+        self._listening.configure(config.turn_detection, config.hints)
         self._release()
         self._outbox.put(Configured(config))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from agents.audio import Audio
-from agents.interfaces import Source, ToolChoice, ToolSpec, Usage
+from agents.interfaces import NO_HINTS, Hints, Source, ToolChoice, ToolSpec, Usage
 from agents.spec import TurnDetection
 from sessions.pipeline.window import Truncation
 
@@ -76,6 +76,7 @@ class SessionConfig:
     voice: str = ""
     speed: float = 1.0
     transcription: bool = False
+    hints: Hints = NO_HINTS
     turn_detection: TurnDetection = field(default_factory=TurnDetection)
     truncation: Truncation = field(default_factory=Truncation)
     transcription_only: bool = False

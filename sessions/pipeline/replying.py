@@ -344,7 +344,7 @@ class Reply:
 
     def _outcome(self) -> tuple[Status, str | None]:
         if self.error is not None:
-            return "failed", ContextFull.code if isinstance(self.error, ContextFull) else None
+            return "failed", self.error.code
         if self._finish is not None:
             return "incomplete", {"length": "max_output_tokens"}.get(self._finish.reason, self._finish.reason)
         return "completed", None

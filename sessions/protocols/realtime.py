@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections import Counter, deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import count
 from typing import Any, TypeVar
 
@@ -48,6 +48,8 @@ ItemEvent = (
     | core.TranscriptCompleted
     | core.TranscriptFailed
 )
+MAX_UNKNOWN, MAX_NAME = 32, 64
+"""Names of unknown fields that are kept for the log, and characters of each."""
 MAX_RETRIEVED_CHARS = 1_000_000
 """Base64 of an item's audio sent to a client: with the rest of its frame it stays under the 1 MiB that
 the `websockets` package takes by default. Longer audio is left out."""
@@ -63,7 +65,8 @@ class RealtimeProtocol:
     """One client's connection. `expires_at` is in Unix seconds; `start` is a client secret's session.
 
     `allowed` is what this client may change. A change it may not make is passed over; `refused`
-    counts the dotted paths of these, for the log. Extensions are only for clients that asked for them.
+    counts the dotted paths of these, for the log, and `unknown` has the names of session fields that mean
+    nothing here. Extensions are only for clients that asked for them.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class RealtimeProtocol:
         new_id: items.IdFactory | None = None,
     ) -> None:
         self.refused: Counter[str] = Counter()
+        self.unknown: set[str] = set()
         self._bounds = bounds or Bounds()
         self._new_id = new_id or random_ids()
         self._allowed = frozenset(allowed)
@@ -103,7 +107,10 @@ class RealtimeProtocol:
         try:
             event = wire.parse(data)
             event_id = event.event_id
-            return Decoded(self._commands(event))
+            commands = self._commands(event)
+            if isinstance(event, wire.SessionUpdate):
+                self._note_unknown(wire.unknown_fields(data))
+            return Decoded(commands)
         except wire.BadEvent as error:
             return Decoded(replies=[self._refusal(error, error.event_id)])
         except ClientError as error:
@@ -160,6 +167,11 @@ class RealtimeProtocol:
         self.refused.update(refused)
         self._unanswered.append(self._session)
         return core.Configure(self._session.config(), event.event_id)
+
+    def _note_unknown(self, names: Iterable[str]) -> None:
+        self.unknown |= {name[:MAX_NAME] for name in names}
+        while len(self.unknown) > MAX_UNKNOWN:
+            self.unknown.pop()
 
     def _playback(self, event: wire.Playback) -> core.Command:
         if not self._extensions:

@@ -69,7 +69,7 @@ class SemanticVad(Struct, frozen=True, omit_defaults=True, tag_field="type", tag
 class Transcription(Struct, frozen=True, omit_defaults=True):
     model: str | None = None
     language: str | None = None
-    prompt: str | None = None
+    prompt: Annotated[str, Meta(max_length=4_000)] | None = None
 
 
 class NoiseReduction(Struct, frozen=True, omit_defaults=True):
@@ -333,6 +333,15 @@ class _Envelope(Struct):
 _envelope = msgspec.json.Decoder(_Envelope)
 
 
+class _Update(Struct):
+    session: dict[str, msgspec.Raw]
+
+
+_update = msgspec.json.Decoder(_Update)
+SESSION_FIELDS = {"id", "object", "expires_at"} | {field.name for field in msgspec.structs.fields(SessionPatch)}
+"""What a session may have in it; the first three a client can only send back."""
+
+
 def parse(data: str | bytes) -> AnyClientEvent:
     """The event in one message; what is wrong with it is a `BadEvent`."""
     try:
@@ -342,6 +351,11 @@ def parse(data: str | bytes) -> AnyClientEvent:
         raise _explained(data, error) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise BadEvent("The message is not valid JSON, or too deeply nested.", code="invalid_json") from None
+
+
+def unknown_fields(data: str | bytes) -> set[str]:
+    """Names in the `session` of a session.update that mean nothing here."""
+    return set(_update.decode(data).session) - SESSION_FIELDS
 
 
 def explain(error: msgspec.ValidationError, *, within: str = "") -> ClientError:

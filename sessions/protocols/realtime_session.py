@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from agents.errors import ClientError
-from agents.interfaces import ToolSpec
+from agents.interfaces import NO_HINTS, Hints, ToolSpec
 from agents.spec import EMBEDDED, AgentSpec, Override, TurnDetection
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.messages import Modality, SessionConfig
@@ -91,6 +91,7 @@ class WireSession:
             voice=core_voice(self.spec, self.voice),
             speed=self.speed,
             transcription=self.transcription is not None,
+            hints=hints_of(self.transcription),
             turn_detection=self.turn_detection,
             truncation=core_truncation(self.truncation),
             transcription_only=self.kind == "transcription",
@@ -309,6 +310,15 @@ def core_voice(spec: AgentSpec, voice: str) -> str:
 
 def core_choice(choice: ToolChoice) -> str:
     return choice.name if isinstance(choice, NamedFunction) else choice
+
+
+def hints_of(asked: Transcription | None) -> Hints:
+    """What a client says of its speech. "de-CH" is German; what is no language's code is passed over."""
+    if asked is None:
+        return NO_HINTS
+    language = (asked.language or "").partition("-")[0].lower()
+    known = len(language) in (2, 3) and language.isascii() and language.isalpha()
+    return Hints(language if known else "", asked.prompt or "")
 
 
 def core_truncation(asked: Literal["auto", "disabled"] | RetentionRatio) -> Truncation:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import pytest
 
 from agents.audio import Audio
-from agents.interfaces import Transcript
+from agents.interfaces import NO_HINTS, Hints, Transcript
 from agents.providers.scripted import ScriptedEndOfTurn, ScriptedLLM, ScriptedSTT, tone
 from agents.spec import TurnDetection
 from sessions.pipeline.bounds import Bounds
@@ -249,7 +249,9 @@ class CountedSTT:
         self.reading = 0
         self.most = 0
 
-    async def transcribe(self, audio: AsyncIterator[Audio], marks: TurnMarks) -> AsyncGenerator[Transcript, None]:
+    async def transcribe(
+        self, audio: AsyncIterator[Audio], marks: TurnMarks, hints: Hints = NO_HINTS
+    ) -> AsyncGenerator[Transcript, None]:
         self.reading += 1
         self.most = max(self.most, self.reading)
         try:

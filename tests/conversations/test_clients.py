@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from agents.audio import Audio
 from agents.errors import Overloaded
-from agents.interfaces import ToolCall, ToolSpec
+from agents.interfaces import Hints, ToolCall, ToolSpec
 from agents.providers.scripted import ScriptedLLM, ScriptedSTT, tone
 from agents.spec import TurnDetection
 from sessions.pipeline.bounds import Bounds
@@ -195,6 +196,22 @@ def test_cancel_and_truncate() -> None:
             await talk.until(ItemDeleted)
             talk.do(RetrieveItem(audio.item_id))
             await fails_with(talk, "item_retrieve_invalid_item_id")
+
+    run(talk_once())
+
+
+def test_the_ears_are_told_what_the_client_says_of_its_speech() -> None:
+    async def talk_once() -> None:
+        stt = ScriptedSTT(["hallo"])
+        german = replace(BY_HAND, hints=Hints("de", "Repartee"))
+        async with conversation(stt=stt, config=german) as talk:
+            for config in (german, BY_HAND):
+                talk.do(Configure(config))
+                await talk.until(Configured)
+                await talk.session.hear(AppendAudio(tone(500, RATE)))
+                await talk.session.hear(CommitAudio())
+                await talk.until(AudioCommitted)
+        assert [*stt.hints] == [Hints("de", "Repartee"), Hints()]
 
     run(talk_once())
 

@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from agents.audio import Audio
 from agents.errors import ProviderError, ProviderTimeout
-from agents.interfaces import Transcript
+from agents.interfaces import NO_HINTS, Hints, Transcript
 from agents.providers.fallback import Breakers, Candidate, FallbackSTT
 from agents.providers.openai_compatible.client import Client, Clients
 from agents.providers.openai_compatible.realtime_stt import RealtimeSTT
@@ -53,8 +53,10 @@ def over(utterance: Utterance) -> Utterance:
     return utterance
 
 
-def hear(client: Client, utterance: Utterance, **spec: Any) -> AsyncGenerator[Transcript, None]:
-    return RealtimeSTT(client, STTSpec(streaming=True, **spec)).transcribe(utterance.stream(), utterance.marks)
+def hear(
+    client: Client, utterance: Utterance, hints: Hints = NO_HINTS, **spec: Any
+) -> AsyncGenerator[Transcript, None]:
+    return RealtimeSTT(client, STTSpec(streaming=True, **spec)).transcribe(utterance.stream(), utterance.marks, hints)
 
 
 async def failed(stream: AsyncGenerator[Transcript, None]) -> ProviderError:
@@ -126,10 +128,20 @@ async def test_the_server_hears_all_of_it_and_is_asked_for_what_the_agent_says(
     }
 
 
+async def test_what_the_client_says_of_its_speech_goes_before_what_the_agent_says(
+    connect: Callable[..., Client], provider_server: ScriptedServer
+) -> None:
+    request = provider_server.last_id()
+    stream = hear(connect(), over(spoken(1230)), Hints("de"), language="fr", prompt="Repartee")
+    assert [transcript async for transcript in stream][-1].text == SAID
+    (entry,) = provider_server.log(request)
+    assert (entry["asked"]["language"], entry["asked"]["prompt"]) == ("de", "Repartee")
+
+
 async def test_openai_is_asked_for_the_model_in_the_session_alone(clients: Clients) -> None:
     stt = RealtimeSTT(clients.client(Account(name="openai", kind="openai_compatible")), STTSpec(model="gpt-x"))
     assert str(stt._url()) == "wss://api.openai.com/v1/realtime?intent=transcription"
-    assert stt._asked()["audio"]["input"]["transcription"]["model"] == "gpt-x"
+    assert stt._asked(NO_HINTS)["audio"]["input"]["transcription"]["model"] == "gpt-x"
 
 
 async def test_less_audio_than_a_server_takes_is_no_speech(connect: Callable[..., Client]) -> None:

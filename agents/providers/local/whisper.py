@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from agents.audio import Audio, join
 from agents.errors import ProviderTimeout
-from agents.interfaces import Transcript
+from agents.interfaces import NO_HINTS, Hints, Transcript
 from agents.providers.local.guards import judge
 from agents.providers.local.pool import Lane
 from agents.providers.local.runtime import RATE, Lazy
@@ -44,10 +44,12 @@ class WhisperSTT:
         self._options = options
         self._name = name
 
-    async def transcribe(self, audio: AsyncIterator[Audio], marks: TurnMarks) -> AsyncGenerator[Transcript, None]:
+    async def transcribe(
+        self, audio: AsyncIterator[Audio], marks: TurnMarks, hints: Hints = NO_HINTS
+    ) -> AsyncGenerator[Transcript, None]:
         """Partials while `audio` (16 kHz) flows, if they are on, then exactly one final after it ends."""
         marks.fact("stt_model", self._name)
-        utterance = _Utterance(self._model, self._lane, self._options)
+        utterance = _Utterance(self._model, self._lane, self._options, hints)
         try:
             async for piece in audio:
                 utterance.add(piece)
@@ -67,10 +69,11 @@ class _Utterance:
     Nothing here waits while audio flows: a decoding is a future looked at when the next audio arrives.
     """
 
-    def __init__(self, model: Lazy[Whisper], lane: Lane, options: WhisperOptions) -> None:
+    def __init__(self, model: Lazy[Whisper], lane: Lane, options: WhisperOptions, hints: Hints) -> None:
         self._model = model
         self._lane = lane
         self._options = options
+        self._hints = hints
         self._loop = asyncio.get_running_loop()
         self._pieces: list[Audio] = []
         self._samples = 0
@@ -126,7 +129,9 @@ class _Utterance:
         return self._lane.submit(self._work, audio)
 
     def _work(self, audio: Audio) -> Transcript:
-        return judge(self._model.get().decode(audio, self._options.language, self._options.prompt))
+        model, asked = self._model.get(), self._hints.language
+        language = asked if asked and model.knows(asked) else self._options.language
+        return judge(model.decode(audio, language, self._hints.prompt or self._options.prompt))
 
     def _is_time(self) -> bool:
         every = self._options.partial_every_ms

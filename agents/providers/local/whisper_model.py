@@ -51,6 +51,9 @@ class Whisper:
         self._tokenizer = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
         self._features = FeatureExtractor()
 
+    def knows(self, language: str) -> bool:
+        return self._tokenizer.token_to_id(f"<|{language}|>") is not None
+
     def decode(self, audio: Audio, language: str, prompt: str = "") -> Decoded:
         """What is said in `audio`: 16 kHz, at most MOST_SPEECH_S seconds. `language` is an ISO 639-1 code."""
         if audio.rate != RATE or audio.ms > MOST_SPEECH_S * 1000:

@@ -19,7 +19,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
 from agents.audio import Audio, Resampler
-from agents.interfaces import Transcript
+from agents.interfaces import NO_HINTS, Hints, Transcript
 from agents.providers.openai_compatible.client import Client, trusted
 from agents.providers.openai_compatible.errors import (
     OPENAI_BASE_URL,
@@ -114,10 +114,12 @@ class RealtimeSTT:
         self._spec = spec
         self._model = spec.model or DEFAULT_MODEL
 
-    async def transcribe(self, audio: AsyncIterator[Audio], marks: TurnMarks) -> AsyncGenerator[Transcript, None]:
+    async def transcribe(
+        self, audio: AsyncIterator[Audio], marks: TurnMarks, hints: Hints = NO_HINTS
+    ) -> AsyncGenerator[Transcript, None]:
         marks.fact("stt_model", self._model)
         words = _Words()
-        async with self._session() as socket, _Upload(self._client, socket, audio) as upload:
+        async with self._session(hints) as socket, _Upload(self._client, socket, audio) as upload:
             while (event := await upload.next_event()) is not None:
                 if (transcript := words.after(event)) is None:
                     continue
@@ -130,12 +132,12 @@ class RealtimeSTT:
             yield Transcript("", final=True, rejected="no_speech")
 
     @asynccontextmanager
-    async def _session(self) -> AsyncIterator[_Socket]:
+    async def _session(self, hints: Hints) -> AsyncIterator[_Socket]:
         """A socket whose server has agreed to what we ask of it."""
         socket = await self._connect()
         try:
             due = self._client.first_due()
-            await socket.send({"type": "session.update", "session": self._asked()})
+            await socket.send({"type": "session.update", "session": self._asked(hints)})
             while (event := await socket.receive(due)).type != "session.updated":
                 pass
             if event.session is not None and event.session.takes_turns:
@@ -181,8 +183,12 @@ class RealtimeSTT:
             query |= {"repartee": "1"} | ({"model": self._spec.model} if self._spec.model else {})
         return base.copy_with(scheme=scheme, path=f"{base.path.rstrip('/')}/realtime").copy_merge_params(query)
 
-    def _asked(self) -> dict[str, Any]:
-        given = {"model": self._model, "language": self._spec.language, "prompt": self._spec.prompt}
+    def _asked(self, hints: Hints) -> dict[str, Any]:
+        given = {
+            "model": self._model,
+            "language": hints.language or self._spec.language,
+            "prompt": hints.prompt or self._spec.prompt,
+        }
         heard = {
             "format": {"type": "audio/pcm", "rate": RATE},
             "transcription": {name: value for name, value in given.items() if value},

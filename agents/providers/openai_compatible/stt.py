@@ -21,7 +21,7 @@ from openai.types.audio import TranscriptionStreamEvent, TranscriptionTextDeltaE
 
 from agents.audio import BYTES_PER_SAMPLE, Audio, join
 from agents.errors import ProviderError
-from agents.interfaces import Transcript
+from agents.interfaces import NO_HINTS, Hints, Transcript
 from agents.providers.openai_compatible.client import Client
 from agents.providers.openai_compatible.errors import broken_off, refusal, unexpected
 from agents.spec import STTSpec
@@ -73,7 +73,9 @@ class OpenAISTT:
         self._model = spec.model or DEFAULT_MODEL
         self._manner = _Manner.of(self._model)
 
-    async def transcribe(self, audio: AsyncIterator[Audio], marks: TurnMarks) -> AsyncGenerator[Transcript, None]:
+    async def transcribe(
+        self, audio: AsyncIterator[Audio], marks: TurnMarks, hints: Hints = NO_HINTS
+    ) -> AsyncGenerator[Transcript, None]:
         heard = join([piece async for piece in audio], RATE)
         marks.fact("stt_model", self._model)
         if heard.ms < SHORTEST_MS:
@@ -82,7 +84,7 @@ class OpenAISTT:
             return
         async with self._client.lease() as api:
             due = self._client.first_due()
-            answer = await self._ask(api, wav(heard), due)
+            answer = await self._ask(api, wav(heard), due, hints)
             if isinstance(answer, AsyncStream):
                 try:
                     async with aclosing(self._read(answer, due, marks)) as transcripts:
@@ -95,10 +97,13 @@ class OpenAISTT:
                 yield self._judge(answer)
 
     async def _ask(
-        self, api: openai.AsyncOpenAI, file: bytes, due: float
+        self, api: openai.AsyncOpenAI, file: bytes, due: float, hints: Hints
     ) -> AsyncStream[TranscriptionStreamEvent] | object:
         """The stream or the answer, once the server's manner is found; it is remembered for later calls."""
-        given = {"language": self._spec.language, "prompt": self._spec.prompt}
+        given = {
+            "language": hints.language or self._spec.language,
+            "prompt": hints.prompt or self._spec.prompt,
+        }
         request = {key: value for key, value in given.items() if value}
         while True:
             manner = self._manner

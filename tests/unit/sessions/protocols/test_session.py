@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from openai.types.realtime import RealtimeSessionCreateRequest
 
-from agents.interfaces import ToolSpec
+from agents.interfaces import Hints, ToolSpec
 from agents.spec import AgentSpec, STTSpec, TTSSpec, TurnDetection
 from sessions.pipeline import messages as core
 from sessions.pipeline.bounds import Bounds
@@ -189,6 +189,24 @@ def test_unknown_fields_are_passed_over() -> None:
     assert Client().updates(temperature=0.8, audio={"input": {"gain": 3}, "extra": {}}, whatever=[1]) == DEFAULT
 
 
+def test_unknown_fields_are_kept_for_the_log_by_name_and_not_without_end() -> None:
+    client = Client()
+    client.updates(id="sess_1", object="realtime.session", expires_at=5, colour="red", temperature=0.8)
+    client.updates(colour="blue")
+    assert client.protocol.unknown == {"colour", "temperature"}
+
+    client.updates(**{f"{'x' * 100}{n}"[-100:]: n for n in range(100)}, **{"y" * 100: 0})
+    assert len(client.protocol.unknown) <= 32
+    assert max(map(len, client.protocol.unknown)) <= 64
+
+
+def test_a_refused_update_has_no_unknown_fields() -> None:
+    client = Client()
+    client.is_refused("session.update", session={"colour": "red", "tool_choice": "perhaps"})
+
+    assert client.protocol.unknown == set()
+
+
 def test_turn_detection_is_replaced_whole() -> None:
     client = Client()
     client.updates(audio={"input": {"turn_detection": {"type": "server_vad", "threshold": 0.9}}})
@@ -233,6 +251,11 @@ def test_the_effective_session_is_one_of_openais() -> None:
         ({"tool_choice": "perhaps"}, "invalid_value", "session.tool_choice"),
         ({"max_output_tokens": 5_000}, "invalid_value", "session.max_output_tokens"),
         ({"prompt": {"id": "pmpt_1"}}, "invalid_value", "session.prompt.id"),
+        (
+            {"audio": {"input": {"transcription": {"prompt": "x" * 4_001}}}},
+            "invalid_value",
+            "session.audio.input.transcription.prompt",
+        ),
         ({"truncation": "sometimes"}, "invalid_value", "session.truncation"),
         (
             {"truncation": {"type": "retention_ratio", "retention_ratio": 2}},
@@ -362,6 +385,21 @@ def test_the_core_is_told_all_it_needs() -> None:
 )
 def test_truncation_is_told_to_the_core(asked: Any, told: Truncation) -> None:
     assert config_of(Client(), truncation=asked).truncation == told
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"model": "gpt-4o-transcribe"}, Hints()),
+        ({"model": "whisper-1", "language": "de", "prompt": "Repartee"}, Hints("de", "Repartee")),
+        ({"language": "pt-BR", "prompt": None}, Hints("pt")),
+        ({"language": "multi"}, Hints()),
+        ({"language": "d3"}, Hints()),
+        (None, Hints()),
+    ],
+)
+def test_what_is_said_of_the_speech_reaches_the_ears(asked: Any, told: Hints) -> None:
+    assert config_of(Client(), audio={"input": {"transcription": asked}}).hints == told
 
 
 def test_no_turn_detection_is_none() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from agents.audio import Audio, join
 from agents.errors import ProviderError, ProviderTimeout
-from agents.interfaces import Transcript
+from agents.interfaces import Hints, Transcript
 from agents.providers.local.pool import Lane
 from agents.providers.local.runtime import RATE, Lazy
 from agents.providers.local.whisper import WhisperOptions, WhisperSTT, quietest
@@ -27,11 +27,16 @@ class Recognizer:
         self.given: list[Audio] = []
         self.go_on = threading.Event()
         self.go_on.set()
+        self.told: list[tuple[str, str]] = []
         self.failure: Exception | None = None
         self._sure = sure
 
+    def knows(self, language: str) -> bool:
+        return language in ("en", "de")
+
     def decode(self, audio: Audio, language: str, prompt: str = "") -> Decoded:
         self.given.append(audio)
+        self.told.append((language, prompt))
         assert self.go_on.wait(10)
         if self.failure:
             raise self.failure
@@ -63,6 +68,21 @@ def noise(seconds: float) -> Audio:
 async def heard(source: AsyncIterator[Audio], provider: WhisperSTT, marks: TurnMarks | None = None) -> list[Transcript]:
     stream = provider.transcribe(source, marks or TurnMarks(lambda: 0.0))
     return [transcript async for transcript in stream]
+
+
+@pytest.mark.parametrize(
+    ("hints", "told"),
+    [
+        (Hints(), ("en", "")),
+        (Hints("de", "Repartee"), ("de", "Repartee")),
+        (Hints("tlh"), ("en", "")),
+    ],
+)
+async def test_a_client_may_say_what_is_spoken(lane: Lane, hints: Hints, told: tuple[str, str]) -> None:
+    model = Recognizer()
+    stream_ = stt(lane, model).transcribe(stream(noise(1.5)), TurnMarks(lambda: 0.0), hints)
+    assert [transcript.final async for transcript in stream_] == [True]
+    assert model.told == [told]
 
 
 async def test_one_decoding_of_the_whole_utterance(lane: Lane) -> None:
