@@ -20,6 +20,7 @@ from sessions.protocols import realtime_audio as audio
 from sessions.protocols import realtime_events as wire
 from sessions.protocols import realtime_items as items
 from sessions.protocols.base import Decoded, Opening, WireMessage
+from sessions.protocols.realtime_prompt import filled
 from sessions.protocols.realtime_responses import Responses
 from sessions.protocols.realtime_session import (
     Kind,
@@ -185,14 +186,16 @@ class RealtimeProtocol:
             raise ClientError("A transcription session gives no responses: response.create is not for it.")
         if asked is None:
             return core.ResponseOptions()
+        instructions = asked.instructions
         if asked.prompt is not None:
-            raise ClientError("There is no stored prompt of this id.", param="response.prompt.id")
-        check_length(asked.instructions or "", self._bounds.instructions_chars, "response.instructions")
+            text = filled(asked.prompt, self._session.spec, "response")
+            instructions = text if instructions is None else instructions
+        check_length(instructions or "", self._bounds.instructions_chars, "response.instructions")
         check_tools(asked.tools or (), self._bounds, "response.tools")
         voice = asked.audio.output.voice if asked.audio and asked.audio.output else None
         may = self._may
         return core.ResponseOptions(
-            instructions=may("instructions", "response.instructions", asked.instructions),
+            instructions=may("instructions", "response.instructions", instructions),
             modality=may(
                 "formats",
                 "response.output_modalities",

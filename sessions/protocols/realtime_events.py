@@ -109,6 +109,16 @@ class Tracing(Struct, frozen=True, omit_defaults=True):
     metadata: dict[str, Any] | None = None
 
 
+class PromptText(Struct, frozen=True, tag_field="type", tag="input_text"):
+    text: str
+
+
+class Prompt(Struct, frozen=True, omit_defaults=True):
+    id: str
+    version: str | None = None
+    variables: dict[str, str | PromptText] | None = None
+
+
 class Reasoning(Struct, frozen=True, omit_defaults=True):
     effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
 
@@ -143,7 +153,7 @@ class SessionPatch(Struct, frozen=True, omit_defaults=True):
     max_output_tokens: MaxTokens | None = None
     tracing: Literal["auto"] | Tracing | UnsetType | None = UNSET
     truncation: Literal["auto", "disabled"] | RetentionRatio | None = None
-    prompt: dict[str, Any] | None = None
+    prompt: Prompt | UnsetType | None = UNSET
     include: list[Literal["item.input_audio_transcription.logprobs"]] | UnsetType | None = UNSET
     parallel_tool_calls: bool | None = None
     reasoning: Reasoning | None = None
@@ -202,7 +212,7 @@ class ResponsePatch(Struct, frozen=True):
     metadata: Metadata | None = None
     conversation: Literal["auto", "none"] | None = None
     input: list[Item | ItemReference] | None = None
-    prompt: dict[str, Any] | None = None
+    prompt: Prompt | None = None
 
 
 class ClientEvent(Struct, frozen=True, kw_only=True, tag_field="type"):

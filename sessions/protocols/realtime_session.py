@@ -27,6 +27,7 @@ from sessions.protocols.realtime_events import (
     FunctionTool,
     NamedFunction,
     NoiseReduction,
+    Prompt,
     Reasoning,
     RetentionRatio,
     SemanticVad,
@@ -38,6 +39,7 @@ from sessions.protocols.realtime_events import (
     VoiceId,
     explain,
 )
+from sessions.protocols.realtime_prompt import filled
 
 Kind = Literal["realtime", "transcription"]
 NESTING = 64
@@ -65,6 +67,7 @@ class WireSession:
     tracing: Literal["auto"] | Tracing | None = None
     truncation: Literal["auto", "disabled"] | RetentionRatio = "auto"
     include: tuple[str, ...] | None = None
+    prompt: Prompt | None = None
     parallel_tool_calls: bool | None = None
     reasoning: Reasoning | None = None
 
@@ -129,7 +132,7 @@ class WireSession:
             "max_output_tokens": self.max_output_tokens or "inf",
             "tracing": self.tracing,
             "truncation": self.truncation,
-            "prompt": None,
+            "prompt": self.prompt,
             "expires_at": expires_at,
             "include": self.include,
             "audio": {"input": self._shown_input(), "output": self._shown_output()},
@@ -189,6 +192,8 @@ class _Merge:
 def _merge_top(merge: _Merge, patch: SessionPatch, bounds: Bounds) -> None:
     if patch.output_modalities:
         merge.take("output_modalities", "formats", "modality", modality(patch.output_modalities, "session"))
+    if not isinstance(patch.prompt, UnsetType):
+        _merge_prompt(merge, patch.prompt, bounds)
     if patch.instructions is not None:
         check_length(patch.instructions, bounds.instructions_chars, "session.instructions")
         merge.take("instructions", "instructions", "instructions", patch.instructions)
@@ -199,9 +204,18 @@ def _merge_top(merge: _Merge, patch: SessionPatch, bounds: Bounds) -> None:
         merge.take("tool_choice", "tools", "tool_choice", patch.tool_choice)
     if patch.max_output_tokens:
         merge.take("max_output_tokens", None, "max_output_tokens", token_limit(patch.max_output_tokens))
-    if patch.prompt is not None:
-        raise ClientError("There is no stored prompt of this id.", param="session.prompt.id")
     _merge_kept(merge, patch)
+
+
+def _merge_prompt(merge: _Merge, prompt: Prompt | None, bounds: Bounds) -> None:
+    """The prompt's text takes the place of the instructions; without one they are the agent's again."""
+    spec = merge.session.spec
+    if prompt is None and merge.session.prompt is None:
+        return
+    text = spec.instructions if prompt is None else filled(prompt, spec, "session")
+    check_length(text, bounds.instructions_chars, "session.prompt.variables")
+    merge.take("prompt", "instructions", "prompt", prompt)
+    merge.take("instructions", "instructions", "instructions", text)
 
 
 def _merge_kept(merge: _Merge, patch: SessionPatch) -> None:

@@ -340,6 +340,62 @@ def test_an_update_that_the_session_could_not_take_is_not_answered() -> None:
     assert [answer["session"]["instructions"] for answer in client.sees(core.Configured(taken))] == ["taken"]
 
 
+# --- prompts ---
+
+HOST = AgentSpec(slug="host", version=3, instructions="Greet {{ guest }} of {{house}} and {{unknown}}.")
+
+
+def test_the_agents_instructions_are_a_stored_prompt() -> None:
+    client = Client(HOST)
+    prompt = {
+        "id": "host",
+        "version": "3",
+        "variables": {"guest": "Ada", "house": {"type": "input_text", "text": "{{guest}}"}},
+    }
+    shown = client.updates(prompt=prompt)
+    assert shown["prompt"] == prompt
+    assert shown["instructions"] == "Greet Ada of {{guest}} and {{unknown}}."
+    assert client.updates(instructions="Whisper.")["instructions"] == "Whisper."
+    shown = client.updates(prompt=None)
+    assert (shown["prompt"], shown["instructions"]) == (None, HOST.instructions)
+
+
+def test_no_prompt_where_there_was_none_leaves_the_instructions() -> None:
+    client = Client(HOST)
+    client.updates(instructions="Whisper.")
+    assert client.updates(prompt=None)["instructions"] == "Whisper."
+
+
+def test_a_response_may_have_a_prompt_of_its_own() -> None:
+    prompt = {"id": "host", "variables": {"guest": "Ada"}}
+    command = Client(HOST).asks("response.create", response={"prompt": prompt})
+    assert isinstance(command, core.CreateResponse)
+    assert command.options.instructions == "Greet Ada of {{house}} and {{unknown}}."
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code", "param"),
+    [
+        ({"id": "pmpt_1"}, "invalid_value", "prompt.id"),
+        ({"id": "host", "version": "2"}, "invalid_value", "prompt.version"),
+        ({"version": "3"}, "missing_required_parameter", "prompt.id"),
+        ({"id": "host", "variables": {"guest": 5}}, "invalid_type", "prompt.variables[...]"),
+        ({"id": "host", "variables": {"guest": "x" * 100}}, "invalid_value", "prompt.variables"),
+    ],
+)
+def test_a_prompt_that_is_not_there_is_refused(prompt: Any, code: str, param: str) -> None:
+    client = Client(HOST, bounds=Bounds(instructions_chars=100))
+    error = client.is_refused("session.update", session={"prompt": prompt})
+    assert (error["code"], error["param"]) == (code, f"session.{param}")
+    assert client.updates()["prompt"] is None
+
+
+def test_who_may_not_change_the_instructions_may_not_fill_them_in() -> None:
+    client = Client(HOST, allowed=())
+    assert client.updates(prompt={"id": "host", "variables": {"guest": "Eve"}})["prompt"] is None
+    assert set(client.protocol.refused) == {"session.prompt", "session.instructions"}
+
+
 # --- what the core is told ---
 
 
