@@ -4,6 +4,7 @@ Refusal           400
 ├── InvalidKey       401
 ├── Forbidden        403
 │   └── MissingScope
+├── NotFound         404
 ├── UnknownModel     404
 ├── Conflict         409
 ├── TooLarge         413
@@ -62,6 +63,15 @@ class MissingScope(Forbidden):
             else f"This API key lacks the scope '{scope}'. Its operator can add it in the admin, or make a key "
             f"with: manage.py apikey create NAME --scope {scope}"
         )
+
+
+class NotFound(Refusal):
+    """There is no such thing, or not for this key."""
+
+    status = 404
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="not_found")
 
 
 class UnknownModel(Refusal):

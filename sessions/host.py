@@ -10,8 +10,11 @@ import asyncio
 import logging
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
@@ -26,6 +29,7 @@ from agents.knowledge.word_vectors import word_vectors
 from agents.providers.fallback import Breakers
 from agents.providers.local.models import LocalModels, LocalOptions
 from agents.providers.openai_compatible.client import Clients
+from agents.spec import AgentSpec
 from sessions.cluster.handles import LocalHandle, SessionControl
 from sessions.journal import DatabaseJournal, database_journal
 from sessions.pipeline.bounds import Bounds
@@ -39,8 +43,20 @@ log = logging.getLogger(__name__)
 
 DRAIN_S = 1.0
 """What live sessions get to end by themselves when the process stops; the journal gets as much again."""
+ENDED = 256
+"""Sessions whose end is remembered until its record is surely there; the journal takes a fraction of a second."""
 VAD_AT_ONCE = 2
 """The VAD has one thread: one piece of audio at work and one at hand keep it busy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A session that has ended here, for the moment until its records say so."""
+
+    agent: str
+    version: int
+    reason: str
+    at: datetime
 
 
 def new_id(prefix: str) -> str:
@@ -66,6 +82,7 @@ class SessionHost:
         self._group = asyncio.TaskGroup()
         self._detecting = asyncio.Semaphore(VAD_AT_ONCE)
         self._sessions: dict[str, LocalHandle] = {}
+        self._ended: OrderedDict[str, Ended] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._warming: asyncio.Task[None] | None = None
         self._knows = False
@@ -110,7 +127,7 @@ class SessionHost:
             clock=time.monotonic,
             new_id=new_id,
         )
-        task = self._group.create_task(self._hold(session_id, session), name=session_id)
+        task = self._group.create_task(self._hold(session_id, session, agent.spec), name=session_id)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         handle = LocalHandle(session, task, audio_stall_s=self.bounds.audio_in_stall_s)
@@ -121,7 +138,11 @@ class SessionHost:
         """What steers a session; None if it is not in this process. Remote ones will be found here too."""
         return self._sessions.get(session_id)
 
-    async def _hold(self, session_id: str, session: LiveSession) -> None:
+    def ended(self, session_id: str) -> Ended | None:
+        """How a session ended that did so here, and not long ago."""
+        return self._ended.get(session_id)
+
+    async def _hold(self, session_id: str, session: LiveSession, spec: AgentSpec) -> None:
         """Run one session. Its bugs end it and nothing else: this is one of three places that catch everything."""
         try:
             await session.run()
@@ -129,6 +150,9 @@ class SessionHost:
             log.exception("session failed", extra={"session": session_id})
         finally:
             del self._sessions[session_id]
+            self._ended[session_id] = Ended(spec.slug, spec.version, session.ended_by or "failed", datetime.now(UTC))
+            if len(self._ended) > ENDED:
+                self._ended.popitem(last=False)
 
     async def _detect(self, stream: VADStream, audio: Audio) -> list[tuple[int, float]]:
         """Every session's turn comes; were they all to ask at once, the lane would refuse some, and deafen them."""
@@ -200,6 +224,11 @@ async def _keep_open(opened: asyncio.Future[SessionHost]) -> None:
     async with lifespan() as host:
         opened.set_result(host)
         await asyncio.get_running_loop().create_future()
+
+
+def opened() -> SessionHost | None:
+    """The process's host, if it has one yet."""
+    return _Process.host
 
 
 def readiness() -> dict[str, bool]:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
-from channels.db import database_sync_to_async
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from msgspec import Meta, Struct
 
-from agents.errors import ClientError
-from agents.spec import AgentSpec, Override
-from sessions.access import agent_for
-from sessions.api import json_answer, parsed
-from sessions.auth import Principal, authenticate_http, issue_secret
+from agents.spec import Override
+from sessions.api import json_answer
+from sessions.auth import Principal, issue_secret
 from sessions.errors import Forbidden, Refusal, answer_to
-from sessions.protocols.realtime import random_ids, starting_session
+from sessions.grants import granted
+from sessions.operations import operation
+from sessions.protocols.realtime import random_ids
 from sessions.protocols.realtime_events import SessionPatch
 
 
@@ -39,39 +36,42 @@ class SecretRequest(Struct, frozen=True):
     repartee: Extras | None = None
 
 
-async def client_secrets(request: HttpRequest) -> HttpResponse:
-    """POST /v1/realtime/client_secrets: a key for a browser, good for one agent and a short time."""
-    principal = await authenticate_http(request, scope="realtime")
-    if principal.kind != "server":
+class Secret(Struct, frozen=True):
+    """`session` is what its holder will start with, as `session.created` shows it."""
+
+    value: str
+    expires_at: int
+    session: dict[str, Any]
+
+
+@operation(scope="realtime", refusals=(404,))
+def client_secrets(caller: Principal, body: SecretRequest) -> Secret:
+    """Make a key for a browser, good for one agent and a short time."""
+    if caller.kind != "server":
         raise Forbidden("A client secret cannot make client secrets; use an API key.")
-    return json_answer(await database_sync_to_async(_new_secret)(principal, parsed(request, SecretRequest)))
+    extras = body.repartee or Extras()
+    model = body.session.model if body.session else None
+    grant = granted(
+        caller,
+        agent=model,
+        version=extras.version,
+        session=body.session,
+        overrides=extras.overrides,
+        param="repartee.overrides",
+    )
+    issued = issue_secret(
+        agent=grant.spec.slug,
+        version=extras.version,
+        session=grant.start,
+        overrides=grant.overrides,
+        lives_s=(body.expires_after or ExpiresAfter()).seconds,
+        key_id=caller.key_id,
+    )
+    shown = grant.effective.shown(random_ids()("sess"), model or grant.spec.slug, None)
+    return Secret(issued.value, int(issued.expires_at.timestamp()), shown)
 
 
 @csrf_exempt
 async def unknown_path(request: HttpRequest, path: str = "") -> HttpResponse:
     error = Refusal("There is nothing at this address. /v1/realtime itself is a WebSocket.", code="not_found")
     return json_answer(answer_to(error).body, status=404)
-
-
-def _new_secret(principal: Principal, asked: SecretRequest) -> dict[str, Any]:
-    session = asked.session or SessionPatch()
-    extras = asked.repartee or Extras()
-    start = msgspec.to_builtins(session)
-    spec = agent_for(principal, session.model, extras.version)
-    effective = starting_session(spec, "realtime", start, settings.REPARTEE_BOUNDS)
-    issued = issue_secret(
-        agent=spec.slug,
-        version=extras.version,
-        session=start,
-        overrides=_grantable(spec, extras.overrides),
-        lives_s=(asked.expires_after or ExpiresAfter()).seconds,
-        key_id=principal.key_id,
-    )
-    shown = effective.shown(random_ids()("sess"), session.model or spec.slug, None)
-    return {"value": issued.value, "expires_at": int(issued.expires_at.timestamp()), "session": shown}
-
-
-def _grantable(spec: AgentSpec, asked: tuple[Override, ...]) -> tuple[Override, ...]:
-    if refused := sorted(set(asked) - set(spec.overrides.server_keys)):
-        raise ClientError(f"The agent does not let clients change: {', '.join(refused)}.", param="repartee.overrides")
-    return asked

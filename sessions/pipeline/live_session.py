@@ -154,7 +154,10 @@ _Inward = _Ordered | Heard | _ReplyEnded | _TurnOver | _TimeUp | _HoldOver | _Ro
 
 
 class LiveSession:
-    """A conversation running. `accept` and `hear` feed it, `events` is what the client is to be told."""
+    """A conversation running. `accept` and `hear` feed it, `events` is what the client is to be told.
+
+    `ended_by` is the reason, once it has ended.
+    """
 
     _group: asyncio.TaskGroup
 
@@ -209,6 +212,7 @@ class LiveSession:
         self._due: _Due | None = None
         self._last_heard_at = clock()
         self._ending: str | None = None
+        self.ended_by: str | None = None
         self._fault = BUG
         self._hold_timer: asyncio.TimerHandle | None = None
         self._waiting_for_room: asyncio.Task[None] | None = None
@@ -264,7 +268,7 @@ class LiveSession:
             activity = "speaking"
         elif self._due is not None or (reply is not None and not reply.closed):
             activity = "thinking"
-        return Snapshot(self._config, tuple(self._conversation), activity, self._turns)
+        return Snapshot(self._agent.spec, self._config, tuple(self._conversation), activity, self._turns)
 
     def events(self) -> AsyncIterator[Event]:
         """Everything the client is to be told, once, in order; SessionEnded is the last."""
@@ -320,6 +324,7 @@ class LiveSession:
             self._write_turn(self._asked, "session_closed")
         if reason == "failed":
             self._outbox.put(ErrorOccurred(self._fault, "server_error", kind="server_error"))
+        self.ended_by = reason
         self._recorder.closed(reason)
         self._outbox.put(SessionEnded(reason))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from agents.spec import AgentSpec
 from sessions.pipeline.messages import Item, SessionConfig
 
 Activity = Literal["hearing", "thinking", "speaking", "waiting"]
@@ -15,6 +16,7 @@ Activity = Literal["hearing", "thinking", "speaking", "waiting"]
 class Snapshot:
     """`items` are those of the conversation, in order; `turns` were begun so far."""
 
+    spec: AgentSpec
     config: SessionConfig
     items: tuple[Item, ...]
     activity: Activity

@@ -331,6 +331,7 @@ SERVER_EXTENSION_EVENTS = frozenset({"repartee.hold", "repartee.partial", "repar
 
 _decoder: msgspec.json.Decoder[AnyClientEvent] = msgspec.json.Decoder(AnyClientEvent)
 _REPORT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>.*)`")
 _QUOTED_LIMIT = 100
 
@@ -376,6 +377,9 @@ def explain(error: msgspec.ValidationError, *, within: str = "") -> ClientError:
     if missing := _MISSING.fullmatch(what):
         param = f"{param}.{missing['name']}" if param else missing["name"]
         return ClientError(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
+    if unknown := _UNKNOWN.fullmatch(what):
+        param = f"{param}.{unknown['name']}" if param else unknown["name"]
+        return ClientError(f"Unknown parameter: '{param}'.", code="unknown_parameter", param=param)
     code = "invalid_type" if what.startswith("Expected") and ", got " in what else "invalid_value"
     return ClientError(f"'{param}': {what}." if param else f"{what}.", code=code, param=param or None)
 

@@ -1,0 +1,1 @@
+"""Control over REST: sessions, agents and turns, for programs that watch and steer what clients talk about."""

@@ -1,0 +1,45 @@
+"""What the maker of a client secret decides for its holder, checked against what it may decide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from django.conf import settings
+
+from agents.errors import ClientError
+from agents.spec import AgentSpec, Override
+from sessions.access import agent_for
+from sessions.auth import Principal
+from sessions.protocols.realtime import starting_session
+from sessions.protocols.realtime_events import SessionPatch
+from sessions.protocols.realtime_session import WireSession
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """`start` is the session as it was asked for, `effective` what comes of it."""
+
+    spec: AgentSpec
+    start: Mapping[str, Any]
+    effective: WireSession
+    overrides: tuple[Override, ...]
+
+
+def granted(
+    caller: Principal,
+    *,
+    agent: str | None,
+    version: int | None,
+    session: SessionPatch | None,
+    overrides: tuple[Override, ...],
+    param: str = "overrides",
+) -> Grant:
+    """`UnknownModel` if the caller may not use the agent, a ClientError if it may not grant all of this."""
+    start = msgspec.to_builtins(session or SessionPatch())
+    spec = agent_for(caller, agent, version)
+    if refused := sorted(set(overrides) - set(spec.overrides.server_keys)):
+        raise ClientError(f"The agent does not let clients change: {', '.join(refused)}.", param=param)
+    return Grant(spec, start, starting_session(spec, "realtime", start, settings.REPARTEE_BOUNDS), overrides)
