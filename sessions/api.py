@@ -15,6 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from agents.errors import ClientError
 from sessions.auth import QUOTA
 from sessions.errors import REFUSED, Refusal, TooLarge, answer_to, request_id
+from sessions.protocols.realtime import to_json
 from sessions.protocols.realtime_events import explain
 
 log = logging.getLogger(__name__)
@@ -64,9 +65,11 @@ def parsed(request: HttpRequest, kind: type[T]) -> T:
         raise ClientError("The body is not valid JSON.", code="invalid_json") from None
 
 
-def json_answer(content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
+def json_answer(
+    content: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> HttpResponse:
     return HttpResponse(
-        msgspec.json.encode(content),
+        to_json(content),
         status=status,
         content_type="application/json",
         headers={"X-Request-Id": request_id(), "Cache-Control": "no-store", **(headers or {})},

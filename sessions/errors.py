@@ -7,6 +7,7 @@ Refusal           400
 ├── NotFound         404
 ├── UnknownModel     404
 ├── Conflict         409
+├── UnknownResponse  404
 ├── TooLarge         413
 └── RateLimited      429
     ├── TooManyFailures
@@ -87,6 +88,19 @@ class Conflict(Refusal):
     """Not as things stand."""
 
     status = 409
+
+
+class UnknownResponse(Refusal):
+    """There is no such response, or not for this key."""
+
+    status = 404
+
+    def __init__(self, response_id: str) -> None:
+        super().__init__(
+            f"Response '{response_id[:100]}' not found: it was never stored, or its time is over.",
+            code="response_not_found",
+            param="response_id",
+        )
 
 
 class TooLarge(Refusal):

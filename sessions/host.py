@@ -1,4 +1,4 @@
-"""SessionHost: what one process shares, and the task group that owns every live session in it.
+"""SessionHost: what one process shares, and the task group that owns all live sessions and answers in words.
 
 Opened by the ASGI lifespan; under a server that sends none (daphne), by the first connection. On the way
 out it lets sessions say that they end, and writes what is still to be written.
@@ -37,6 +37,7 @@ from sessions.pipeline.listening import Ears
 from sessions.pipeline.live_session import LiveSession
 from sessions.pipeline.messages import SessionConfig
 from sessions.pipeline.turns import Identity
+from sessions.text_replies import TextReplies
 from telemetry import counters, names
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def new_id(prefix: str) -> str:
 
 
 class SessionHost:
-    """Opens sessions and ends them. `models`, `clients` and `journal` are shared by all of them.
+    """Opens sessions and ends them; `replies` are its answers in words. `models`, `clients` and `journal` are shared.
 
     `trace_key` makes the ids of their traces; every process has the same.
     """
@@ -78,8 +79,9 @@ class SessionHost:
         self.breakers = Breakers()
         self.journal = journal
         self.bounds = bounds
-        self._trace_key = trace_key
+        self.trace_key = trace_key
         self._group = asyncio.TaskGroup()
+        self.replies = TextReplies(self._group, bounds)
         self._detecting = asyncio.Semaphore(VAD_AT_ONCE)
         self._sessions: dict[str, LocalHandle] = {}
         self._ended: OrderedDict[str, Ended] = OrderedDict()
@@ -121,7 +123,7 @@ class SessionHost:
             agent,
             Ears(agent.vad, agent.stt, agent.end_of_turn, self._detect),
             config,
-            identity=Identity(session_id, transport, self._trace_key),
+            identity=Identity(session_id, transport, self.trace_key),
             bounds=self.bounds,
             journal=self.journal,
             clock=time.monotonic,
@@ -173,8 +175,9 @@ class SessionHost:
             self._warming.cancel()
         for handle in list(self._sessions.values()):
             handle.stop("shutdown")
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=DRAIN_S)
+        self.replies.end()
+        if ending := self._tasks | self.replies.tasks:
+            await asyncio.wait(ending, timeout=DRAIN_S)
         for task in self._tasks:
             task.cancel()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,10 +12,14 @@ from django.db import close_old_connections
 from agents import selectors
 from agents.spec import AgentSpec
 from sessions import host
+from sessions.auth import Principal, counted_session
 from sessions.cluster.handles import SessionHandle
+from sessions.host import new_id
 from sessions.pipeline.messages import SessionConfig
 from sessions.pipeline.records import SessionOpened
 from sessions.resolving import voice_agent
+from sessions.text_records import TextSession
+from sessions.text_replies import TextOrder, TextReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,31 @@ async def open_session(spec: AgentSpec, *, session_id: str, transport: str, prin
         )
     )
     return OpenedSession(spec, session_id, handle)
+
+
+async def new_text_session(spec: AgentSpec, *, principal: Principal) -> TextSession:
+    owner = await host.current()
+    return TextSession(
+        spec,
+        principal=principal.kind,
+        journal=owner.journal,
+        trace_key=owner.trace_key,
+        new_id=new_id,
+        items=owner.bounds.conversation_items,
+    )
+
+
+async def start_text_reply(order: TextOrder, *, principal: Principal) -> TextReply:
+    """Begin an answer in words by the agent of `order.session`. It is one of the sessions its key may have at once.
+
+    TooManySessions or Overloaded when there are too many, ConfigurationError when something is missing.
+    """
+    owner = await host.current()
+    owner.replies.require_room()
+    async with AsyncExitStack() as held:
+        await held.enter_async_context(counted_session(principal))
+        agent = await voice_agent(order.session.spec, owner)
+        return owner.replies.start(order, agent, held)
 
 
 def _initial(spec: AgentSpec) -> SessionConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path, re_path, register_converter
 
-from sessions import paths, views
+from sessions import paths, text_views, views
 from sessions.api import endpoint
 from sessions.control import agents, sessions, turns
 
@@ -13,6 +13,15 @@ for name, converter in paths.CONVERTERS.items():
 
 urlpatterns = [
     path("v1/realtime/client_secrets", endpoint(POST=views.client_secrets)),
+    path("v1/chat/completions", endpoint(POST=text_views.chat_completions)),
+    path("v1/responses", endpoint(POST=text_views.create_response)),
+    path(
+        "v1/responses/<str:response_id>",
+        endpoint(GET=text_views.get_response, DELETE=text_views.delete_response),
+    ),
+    path("v1/responses/<str:response_id>/cancel", endpoint(POST=text_views.cancel_response)),
+    path("v1/models", endpoint(GET=text_views.list_models)),
+    path("v1/models/<str:model>", endpoint(GET=text_views.get_model)),
     path("v1/sessions", endpoint(GET=sessions.list_sessions, POST=sessions.create_session)),
     path("v1/sessions/<session:session_id>", endpoint(GET=sessions.show_session)),
     path("v1/sessions/<session:session_id>/items", endpoint(GET=sessions.list_items, POST=sessions.create_item)),

@@ -1,4 +1,7 @@
-"""Every bound of a live session, in one place. What happens at each is in docs/reference/settings.md."""
+"""Every bound of live sessions and of answers in words, in one place.
+
+What happens at each is in docs/reference/settings.md.
+"""
 
 from __future__ import annotations
 
@@ -31,3 +34,9 @@ class Bounds:
     sessions: int = 200
     session_s: int = 3_600
     idle_s: int = 900
+    text_replies: int = 64
+    text_reply_bytes: int = 4 * 1024 * 1024
+    text_stored: int = 1_000
+    text_stored_bytes: int = 64 * 1024 * 1024
+    text_stored_s: int = 3_600
+    keepalive_s: float = 15.0

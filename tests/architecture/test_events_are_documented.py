@@ -1,4 +1,4 @@
-"""docs/reference/events.md lists every event of the Realtime protocol, on its side, and no other."""
+"""docs/reference/events.md lists every event of the Realtime protocol, and with http.md every code of an error."""
 
 from __future__ import annotations
 
@@ -36,4 +36,5 @@ def test_extensions_are_listed() -> None:
 def test_codes_of_errors_are_listed() -> None:
     sources = [path for package in ("agents", "sessions") for path in (PAGE.parents[2] / package).rglob("*.py")]
     codes = {code for path in sources for code in CODE.findall(path.read_text())}
-    assert sorted(code for code in codes if f"`{code}`" not in PAGE.read_text()) == []
+    listed = PAGE.read_text() + PAGE.with_name("http.md").read_text()
+    assert sorted(code for code in codes if f"`{code}`" not in listed) == []

@@ -1,0 +1,191 @@
+"""`POST /v1/responses`, sans-IO: the request as it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from agents.errors import ClientError
+from agents.interfaces import CompletionOptions, Message, Role, ToolCall, ToolChoice, ToolSpec
+from agents.spec import AgentSpec, Override
+from sessions.pipeline.bounds import Bounds
+from sessions.protocols.chat_completions import FunctionName, JsonObjectFormat, PlainFormat
+from sessions.protocols.realtime_events import Metadata
+from sessions.protocols.realtime_session import check_length
+from sessions.protocols.text_requests import ANY_OBJECT, TextRequest, check_messages, text_request, unseen
+
+UNSEEN = {"input_image": "images", "input_audio": "audio", "input_file": "files"}
+
+
+class InputPart(Struct, frozen=True):
+    type: Literal["input_text", "output_text", "text", "refusal", "input_image", "input_audio", "input_file"]
+    text: str | None = None
+    refusal: str | None = None
+
+
+class InputItem(Struct, frozen=True):
+    """A message, also without its `type`; a function call; or the output of one. `developer` means `system`."""
+
+    type: Literal["message", "function_call", "function_call_output"] = "message"
+    role: Literal["user", "assistant", "system", "developer"] | None = None
+    content: str | list[InputPart] | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    output: str | list[InputPart] | None = None
+
+
+class ResponseTool(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="function"):
+    name: FunctionName
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ResponseNamedTool(Struct, frozen=True, tag_field="type", tag="function"):
+    name: FunctionName
+
+
+class ResponseSchemaFormat(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="json_schema"):
+    name: str
+    schema: dict[str, Any]
+    description: str | None = None
+    strict: bool | None = None
+
+
+class TextConfig(Struct, frozen=True, omit_defaults=True):
+    format: PlainFormat | JsonObjectFormat | ResponseSchemaFormat | None = None
+
+
+class ResponseRequest(Struct, frozen=True):
+    """`input` is words, or items. Other fields of OpenAI's are passed over."""
+
+    input: str | list[InputItem] | None = None
+    model: str | None = None
+    instructions: str | None = None
+    stream: bool | None = None
+    store: bool | None = None
+    background: bool | None = None
+    previous_response_id: str | None = None
+    tools: list[ResponseTool] | None = None
+    tool_choice: Literal["auto", "none", "required"] | ResponseNamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    text: TextConfig | None = None
+    metadata: Metadata | None = None
+    conversation: Any = None
+    prompt: Any = None
+
+
+def read_response(
+    asked: ResponseRequest,
+    spec: AgentSpec,
+    *,
+    allowed: Collection[Override],
+    bounds: Bounds,
+    history: Sequence[Message] = (),
+) -> TextRequest:
+    """What `asked` means for an agent after `history`. A ClientError names the field that cannot be had."""
+    _refuse_unknown_places(asked)
+    messages = _messages(asked.input or (), bounds)
+    if not messages and not history:
+        raise _missing("input")
+    check_messages(len(history) + len(messages), bounds, "input")
+    options = CompletionOptions(
+        _choice(asked.tool_choice), asked.max_output_tokens, asked.temperature, _schema(asked.text)
+    )
+    request = TextRequest(
+        history=tuple(history),
+        messages=messages,
+        instructions=asked.instructions or "",
+        tools=tuple(ToolSpec(t.name, t.description or "", t.parameters or {}) for t in asked.tools or ()),
+        options=options,
+        one_call=asked.parallel_tool_calls is False,
+    )
+    return text_request(request, spec, allowed=allowed, bounds=bounds, schema_param="text.format.schema")
+
+
+def _refuse_unknown_places(asked: ResponseRequest) -> None:
+    if asked.prompt is not None:
+        raise ClientError("There is no stored prompt of this id.", param="prompt.id")
+    if asked.conversation is not None:
+        raise ClientError(
+            "There are no stored conversations; go on from a response with previous_response_id.",
+            code="unsupported_parameter",
+            param="conversation",
+        )
+    if asked.background and asked.store is False:
+        raise ClientError("A response in the background is stored: leave store out.", param="store")
+
+
+def _messages(given: str | Sequence[InputItem], bounds: Bounds) -> tuple[Message, ...]:
+    if isinstance(given, str):
+        return (Message("user", _bounded(given, "input", bounds)),)
+    return tuple(_message(item, f"input[{n}]", bounds) for n, item in enumerate(given))
+
+
+def _message(item: InputItem, param: str, bounds: Bounds) -> Message:
+    match item.type:
+        case "function_call":
+            arguments = _bounded(_given(item.arguments, f"{param}.arguments"), f"{param}.arguments", bounds)
+            call_id, name = _given(item.call_id, f"{param}.call_id"), _given(item.name, f"{param}.name")
+            return Message("assistant", "", calls=(ToolCall(call_id, name, arguments),))
+        case "function_call_output":
+            output = _text(item.output, f"{param}.output", bounds)
+            return Message("tool", output, call_id=_given(item.call_id, f"{param}.call_id"))
+        case "message":
+            text = _text(item.content, f"{param}.content", bounds)
+            return Message(_role(item, param), text)
+
+
+def _role(item: InputItem, param: str) -> Role:
+    match item.role:
+        case None:
+            raise _missing(f"{param}.role")
+        case "developer":
+            return "system"
+        case role:
+            return role
+
+
+def _text(content: str | list[InputPart] | None, param: str, bounds: Bounds) -> str:
+    if content is None:
+        raise _missing(param)
+    if isinstance(content, str):
+        return _bounded(content, param, bounds)
+    for n, part in enumerate(content):
+        if part.type in UNSEEN:
+            raise unseen(UNSEEN[part.type], f"{param}[{n}]")
+    return _bounded("\n".join(part.text or part.refusal or "" for part in content), param, bounds)
+
+
+def _bounded(text: str, param: str, bounds: Bounds) -> str:
+    check_length(text, bounds.item_text_chars, param)
+    return text
+
+
+def _given(value: str | None, param: str) -> str:
+    if value is None:
+        raise _missing(param)
+    return value
+
+
+def _missing(param: str) -> ClientError:
+    return ClientError(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
+
+
+def _choice(choice: str | ResponseNamedTool | None) -> ToolChoice:
+    return choice.name if isinstance(choice, ResponseNamedTool) else choice or "auto"
+
+
+def _schema(text: TextConfig | None) -> Mapping[str, Any] | None:
+    match text and text.format:
+        case ResponseSchemaFormat(schema=schema):
+            return schema
+        case JsonObjectFormat():
+            return ANY_OBJECT
+    return None

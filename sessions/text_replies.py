@@ -1,0 +1,299 @@
+"""Answers in words: each is made in a task of the session host, read by whoever follows it, and kept for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import AsyncExitStack, aclosing, suppress
+from contextvars import Context
+from dataclasses import dataclass
+
+from agents.build import VoiceAgent
+from agents.errors import Overloaded, ProviderError, ProviderTimeout
+from agents.interfaces import BrainOutput, Finish, Message, TextDelta, ToolCall, Usage
+from sessions.errors import UnknownResponse
+from sessions.pipeline.bounds import Bounds
+from sessions.pipeline.replying import BUG
+from sessions.pipeline.turns import Turn
+from sessions.protocols.text_answers import Fault, Outcome, TextWriter
+from sessions.protocols.text_requests import TextRequest
+from sessions.text_records import TextSession
+from telemetry import counters, names
+
+log = logging.getLogger(__name__)
+
+KEEP_ALIVE = b": keep-alive\n\n"
+FRAMES_AT_ONCE = 64
+"""Frames joined into one write for a reader who is behind."""
+OURS = Fault(500, "internal_error", BUG)
+SHUTDOWN = Fault(503, "server_shutting_down", "The server is shutting down; try again shortly.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextOrder:
+    """What to answer, in which dialect, and for whom. `stored`: it can be read again by its id, after its end too."""
+
+    reply_id: str
+    owner: str
+    request: TextRequest
+    writer: TextWriter
+    session: TextSession
+    stored: bool = False
+
+
+class TextReply:
+    """One answer. Its frames are a log that only grows, so that any number of readers can follow it at their own pace.
+
+    Nobody holds the brain back: what a slow reader has not taken waits in the log, which is bounded in bytes. An
+    answer that reaches the bound ends as incomplete.
+    """
+
+    def __init__(self, order: TextOrder, bounds: Bounds) -> None:
+        self.id = order.reply_id
+        self.owner = order.owner
+        self.stored = order.stored
+        self.session = order.session
+        self.outcome: Outcome | None = None
+        self._request = order.request
+        self._writer = order.writer
+        self._bounds = bounds
+        self._log: list[bytes] = []
+        self._bytes = 0
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._text: list[str] = []
+        self._calls: list[ToolCall] = []
+        self._usage: Usage | None = None
+        self._finish: Finish | None = None
+        self._stopped: Outcome | None = None
+        self._working = False
+
+    # --- for whoever reads it --------------------------------------------------------------------
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of the answer itself is out."""
+        return bool(self._text or self._calls)
+
+    @property
+    def said(self) -> Message:
+        return Message("assistant", "".join(self._text), calls=tuple(self._calls))
+
+    @property
+    def conversation(self) -> tuple[Message, ...]:
+        """What was said up to and with this answer."""
+        said = self.said
+        ending = (said,) if said.text or said.calls else ()
+        return (*self._request.history, *self._request.messages, *ending)
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory, counting what other answers of the conversation hold too."""
+        texts = (sys.getsizeof(message.text) for message in self.conversation)
+        return self._bytes + sum(texts)
+
+    def shown(self) -> dict[str, object]:
+        return self._writer.shown()
+
+    async def wait(self, *, begun: bool = False, within_s: float | None = None) -> None:
+        """Until it has ended or, with `begun`, has something to show; at most `within_s`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self.outcome is None and not (begun and self.begun):
+                    await self._news.wait()
+
+    async def follow(self, after: int = -1) -> AsyncGenerator[bytes, None]:
+        """The frames after number `after`, as they come, to the end; comments while nothing comes."""
+        at = after + 1
+        while True:
+            news = self._news
+            if frames := self._log[at : at + FRAMES_AT_ONCE]:
+                at += len(frames)
+                yield b"".join(frames)
+            elif self.outcome is not None:
+                return
+            elif not await _set_within(news, self._bounds.keepalive_s):
+                yield KEEP_ALIVE
+
+    def cancel(self, fault: Fault | None = None) -> None:
+        """Stop the work, if it still runs: the answer fails with `fault`, or counts as cancelled. `wait` for it."""
+        if self._stopped is None:
+            self._stopped = Outcome("cancelled" if fault is None else "failed", fault=fault)
+            if self._working and self._task is not None:
+                self._task.cancel()
+
+    # --- making it -------------------------------------------------------------------------------
+
+    def start(self, group: asyncio.TaskGroup, agent: VoiceAgent, held: AsyncExitStack) -> asyncio.Task[None]:
+        """In a context of its own: what belongs to the request that began it may be gone before it ends.
+
+        `held` is let go at the end.
+        """
+        self._publish(self._writer.open())
+        run = self._run(agent, self.session.begin(), held)
+        self._task = group.create_task(run, name=self.id, context=Context())
+        return self._task
+
+    async def _run(self, agent: VoiceAgent, turn: Turn, held: AsyncExitStack) -> None:
+        """Make the answer, and end it whatever happens: a bug ends this answer and nothing else."""
+        async with held:
+            self.outcome = await self._made(agent, turn)
+            try:
+                self.session.end(turn, self._request.messages, self.said, self.outcome)
+                self._publish(self._writer.close(self.outcome))
+            except Exception:
+                log.exception("text reply could not be ended", extra={"reply": self.id})
+                self._publish([])
+
+    async def _made(self, agent: VoiceAgent, turn: Turn) -> Outcome:
+        if self._stopped is not None:
+            return self._cut_short()
+        self._working = True
+        try:
+            async with asyncio.timeout(self._bounds.reply_s):
+                await self._think(agent, turn)
+        except asyncio.CancelledError:
+            return self._cut_short()
+        except (ProviderError, TimeoutError) as error:
+            fault = _fault_of(error)
+            log.warning("text reply failed", extra={"reply": self.id, "reason": fault.code, "error": str(error)})
+            return Outcome("failed", fault=fault, usage=self._usage)
+        except Exception:
+            log.exception("text reply failed", extra={"reply": self.id})
+            return Outcome("failed", fault=OURS, usage=self._usage)
+        finally:
+            self._working = False
+        if self._finish is not None:
+            reason = "max_output_tokens" if self._finish.reason == "length" else self._finish.reason
+            return Outcome("incomplete", reason, usage=self._usage)
+        return Outcome("completed", usage=self._usage)
+
+    def _cut_short(self) -> Outcome:
+        return self._stopped or Outcome("cancelled")
+
+    async def _think(self, agent: VoiceAgent, turn: Turn) -> None:
+        toolbox = agent.toolbox(self._request.tools)
+        async with aclosing(agent.brain.reply(self._request.for_brain(), toolbox, turn.marks)) as thoughts:
+            while (thought := await self._next(thoughts)) is not None:
+                self._take(thought)
+                if self._bytes > self._bounds.text_reply_bytes:
+                    self._finish = Finish("length")
+                    return
+
+    async def _next(self, thoughts: AsyncGenerator[BrainOutput, None]) -> BrainOutput | None:
+        try:
+            async with asyncio.timeout(self._bounds.reply_stall_s):
+                return await anext(thoughts, None)
+        except TimeoutError:
+            raise ProviderTimeout("The reply stopped moving.", provider="reply") from None
+
+    def _take(self, thought: BrainOutput) -> None:
+        match thought:
+            case TextDelta(text) if text:
+                self._text.append(text)
+                self._publish(self._writer.text(text))
+            case ToolCall() if not (self._request.one_call and self._calls):
+                self._calls.append(thought)
+                self._publish(self._writer.call(thought))
+            case Usage():
+                self._usage = thought if self._usage is None else self._usage + thought
+            case Finish():
+                self._finish = thought
+
+    def _publish(self, frames: list[bytes]) -> None:
+        self._log += frames
+        self._bytes += sum(map(len, frames))
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+
+class TextReplies:
+    """The answers of one process: those at work, and those that ended and can still be read or gone on from.
+
+    Full of work, it refuses. The oldest of the others go first, beyond a number, their bytes, or their time.
+    """
+
+    def __init__(self, group: asyncio.TaskGroup, bounds: Bounds) -> None:
+        self._group = group
+        self._bounds = bounds
+        self._working: dict[str, TextReply] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._kept: dict[str, tuple[TextReply, asyncio.TimerHandle]] = {}
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._working)
+
+    def require_room(self) -> None:
+        """Overloaded when too many answers are being made."""
+        if len(self._working) >= self._bounds.text_replies:
+            counters.count(names.OVERLOADED, what="text_replies")
+            raise Overloaded("This server is answering as many requests as it can. Try again in a few seconds.")
+
+    def start(self, order: TextOrder, agent: VoiceAgent, held: AsyncExitStack) -> TextReply:
+        """Begin an answer, which takes over what `held` holds. Overloaded leaves it where it is."""
+        self.require_room()
+        reply = self._working[order.reply_id] = TextReply(order, self._bounds)
+        task = reply.start(self._group, agent, held.pop_all())
+        self.tasks.add(task)
+        task.add_done_callback(lambda task: self._ended(reply, task))
+        return reply
+
+    def get(self, reply_id: str, owner: str) -> TextReply:
+        """An answer that can be read by its id. UnknownResponse also for one of somebody else's."""
+        kept = self._kept.get(reply_id)
+        reply = kept[0] if kept else self._working.get(reply_id)
+        if reply is None or reply.owner != owner or not reply.stored:
+            raise UnknownResponse(reply_id)
+        return reply
+
+    def forget(self, reply: TextReply) -> None:
+        """It can no longer be read by its id; the work on it ends."""
+        reply.stored = False
+        reply.cancel()
+        self._drop(reply.id)
+
+    def end(self) -> None:
+        """Stop all work, because the process ends; wait for `tasks`."""
+        for reply in self._working.values():
+            reply.cancel(SHUTDOWN)
+
+    def _ended(self, reply: TextReply, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        del self._working[reply.id]
+        if not reply.stored:
+            return
+        timer = asyncio.get_running_loop().call_later(self._bounds.text_stored_s, self._drop, reply.id)
+        self._kept[reply.id] = reply, timer
+        self._bytes += reply.size
+        for oldest in self._too_many():
+            self._drop(oldest)
+
+    def _too_many(self) -> Iterable[str]:
+        bounds = self._bounds
+        while len(self._kept) > bounds.text_stored or (self._bytes > bounds.text_stored_bytes and self._kept):
+            yield next(iter(self._kept))
+
+    def _drop(self, reply_id: str) -> None:
+        if reply_id in self._kept:
+            reply, timer = self._kept.pop(reply_id)
+            timer.cancel()
+            self._bytes -= reply.size
+
+
+async def _set_within(event: asyncio.Event, limit_s: float) -> bool:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            return await event.wait()
+    return False
+
+
+def _fault_of(error: ProviderError | TimeoutError) -> Fault:
+    match error:
+        case ProviderTimeout():
+            return Fault(504, "provider_timeout", str(error))
+        case ProviderError():
+            return Fault(502, "provider_error", str(error))
+    return Fault(504, "provider_timeout", "The reply took too long.")
