@@ -65,7 +65,7 @@ class LLMBrain:
 
     Server tools run here, those of one round side by side, and their results go back to the model for at
     most `spec.llm.max_tool_rounds` rounds; then the model must answer without. Calls of client tools are
-    yielded after the server's have run, and end the reply. A tool's failure is told to the model.
+    yielded at once, and end the reply after their round. A tool's failure is told to the model.
     """
 
     def __init__(self, llm: LLM, spec: AgentSpec, retriever: Retriever | None = None) -> None:
@@ -83,16 +83,16 @@ class LLMBrain:
             async with aclosing(self._llm.complete(messages, specs, options, marks)) as stream:
                 async for output in stream:
                     done.add(output)
-                    if isinstance(output, TextDelta):
-                        yield output
+                    match output:
+                        case TextDelta():
+                            yield output
+                        case ToolCall() if options.tool_choice != "none" and _for_client(output, tools):
+                            yield output
             usage, finish = usage + done.usage, done.finish
             calls = done.calls if options.tool_choice != "none" else []
             here = [call for call in calls if not _for_client(call, tools)]
             results = await _run_all(here, tools, marks)
             hang_up = hang_up or any(result.hang_up for result in results)
-            for call in calls:
-                if call not in here:
-                    yield call
             if not calls or len(here) < len(calls):
                 break
             messages += _exchange(done.text, here, results)

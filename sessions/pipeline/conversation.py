@@ -42,6 +42,9 @@ class Conversation:
     def __iter__(self) -> Iterator[Item]:
         return (self._items[item_id] for item_id in self._order)
 
+    def has_call(self, call_id: str) -> bool:
+        return any(isinstance(item, CallItem) and item.call_id == call_id for item in self)
+
     def get(self, item_id: str, *, code: str = "item_retrieve_invalid_item_id") -> Item:
         try:
             return self._items[item_id]

@@ -611,7 +611,7 @@ class LiveSession:
             self._check_side()
             return
         busy = self._reply is not None and not self._reply.closed
-        if self._due is not None or (busy and self._reply is not None and self._reply.thinking):
+        if self._due is not None or (busy and self._reply is not None and self._reply.undecided):
             raise ClientError(
                 "Conversation already has an active response in progress. Wait until the response is finished before "
                 "creating a new one.",
@@ -693,7 +693,7 @@ class LiveSession:
             outbox=self._outbox,
             bounds=self._bounds,
             marks=marks,
-            new_item_id=self._new_item_id,
+            new_id=self._new_id,
         )
 
     def _on_tool_ended(self, call: ToolCall, output: str) -> None:

@@ -54,6 +54,8 @@ from telemetry.trace import TurnMarks
 
 T = TypeVar("T")
 Status = Literal["completed", "cancelled", "incomplete", "failed"]
+MAX_CALL_ID = 32
+"""Characters of a call's id that every client can send back."""
 BUG = "Something went wrong on the server."
 """All that a client is told of what is our own fault."""
 
@@ -91,7 +93,7 @@ class Reply:
         outbox: Outbox,
         bounds: Bounds,
         marks: TurnMarks,
-        new_item_id: Callable[[], str],
+        new_id: Callable[[str], str],
     ) -> None:
         self.plan = plan
         self.marks = marks
@@ -109,7 +111,7 @@ class Reply:
         self._conversation = conversation
         self._outbox = outbox
         self._bounds = bounds
-        self._new_item_id = new_item_id
+        self._new_id = new_id
         self._finish: Finish | None = None
         self._message_index = 0
         self._outputs: list[MessageItem | CallItem] = []
@@ -118,6 +120,8 @@ class Reply:
         self._sources: list[Source] = []
         self._audio: list[Audio] = []
         self._written = ""
+        self._worded = False
+        self.called = False
 
     @property
     def id(self) -> str:
@@ -127,6 +131,11 @@ class Reply:
     def playing(self) -> bool:
         """Whether, by our estimate, the listener hears it now or will in a moment."""
         return (not self.closed and self.pacer.released_ms > 0) or self.pacer.unplayed_ms() > 0
+
+    @property
+    def undecided(self) -> bool:
+        """Whether what it will do is still open. Once it has called the client, the next response may be asked for."""
+        return self.thinking and not self.called
 
     @property
     def over(self) -> bool:
@@ -227,6 +236,7 @@ class Reply:
                     return  # cut off in this very moment: the cancel has not got here yet
                 match thought:
                     case TextDelta(text):
+                        self._worded = self._worded or bool(text.strip())
                         yield text
                     case ToolCall():
                         self._call(thought)
@@ -248,12 +258,18 @@ class Reply:
                 yield Segment(offset + segment.id, segment.text)
 
     def _call(self, call: ToolCall) -> None:
+        """Pass a call on at once, long before the words are heard that the model put before it."""
+        if self._worded:
+            self._open_message()
+        self.called = True
         index = self._next_index()
-        item = CallItem(self._new_item_id(), call.id, call.name, call.arguments, "in_progress")
+        usable = 0 < len(call.id) <= MAX_CALL_ID and not self._conversation.has_call(call.id)
+        call_id = call.id if usable else self._new_id("call")
+        item = CallItem(self._new_id("item"), call_id, call.name, call.arguments, "in_progress")
         self._outputs.append(item)
         self._announce(item, index)
-        done = CallItem(item.id, call.id, call.name, call.arguments)
-        self._outputs[self._outputs.index(item)] = done
+        done = replace(item, status="completed")
+        self._outputs[index] = done
         self._finish_output(done, index)
 
     def _show(self, source: Source) -> None:
@@ -267,7 +283,7 @@ class Reply:
     def _open_message(self) -> MessageItem:
         if self.message is None:
             self._message_index = self._next_index()
-            self.message = MessageItem(self._new_item_id(), "assistant", (), "in_progress")
+            self.message = MessageItem(self._new_id("item"), "assistant", (), "in_progress")
             self._outputs.append(self.message)
             self._announce(self.message, self._message_index)
             if self.plan.options.in_conversation and self.plan.modality == "audio":

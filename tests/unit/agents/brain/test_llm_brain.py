@@ -109,11 +109,22 @@ def test_a_clients_tool_is_yielded_and_ends_the_reply() -> None:
     assert llm.calls == 1
 
 
-def test_in_a_mixed_round_the_servers_tools_run_first() -> None:
+def test_in_a_mixed_round_the_clients_call_does_not_wait_for_the_servers_tools() -> None:
     tools = NotedTools({"order": "x"}, client=["open_door"])
-    outputs = reply(ScriptedLLM([[call("open_door", 1), call("order", 2)]]), tools)
-    assert [c.id for c in tools.ran] == ["call_2"]
-    assert [o.id for o in outputs if isinstance(o, ToolCall)] == ["call_1"]
+    llm = ScriptedLLM([[call("order", 1), call("open_door", 2)], "never asked"])
+
+    async def first_call() -> tuple[object, list[str]]:
+        request = ReplyRequest([Message("user", "Hello")], "")
+        async with aclosing(LLMBrain(llm, SPEC).reply(request, tools, TurnMarks(lambda: 0.0))) as outputs:
+            first = await anext(outputs)
+            ran = [c.id for c in tools.ran]
+            async for _ in outputs:
+                pass
+        return first, ran
+
+    assert virtual_time.run(first_call()) == (call("open_door", 2), [])
+    assert [c.id for c in tools.ran] == ["call_1"]
+    assert llm.calls == 1
 
 
 def test_rounds_are_bounded_and_the_last_one_may_not_call() -> None:
