@@ -5,6 +5,7 @@ ReparteeError
 ├── ConfigurationError an agent, account or setting is wrong: says what to change
 ├── ProviderError      a model service failed: the fallback is tried, else a spoken apology
 │   ├── ProviderTimeout   it neither answered nor failed in time
+│   │   └── DeadlineExceeded  nor by the deadline that the client or the agent set
 │   ├── InvalidOutput     what it wrote does not satisfy the agent's schema
 │   └── ContextFull       the conversation is longer than the model can read
 ├── ToolError          a tool failed: its message goes back to the brain
@@ -45,7 +46,7 @@ class ProviderError(ReparteeError):
     a client reads of a response that failed.
     """
 
-    code = "server_error"
+    code: str | None = None
 
     def __init__(self, message: str | None = None, *, provider: str = "", retryable: bool = True) -> None:
         super().__init__(message)
@@ -55,6 +56,12 @@ class ProviderError(ReparteeError):
 
 class ProviderTimeout(ProviderError):
     """A provider did not answer in time."""
+
+
+class DeadlineExceeded(ProviderTimeout):
+    """The answer was not ready by its deadline."""
+
+    code = "deadline_exceeded"
 
 
 class InvalidOutput(ProviderError):

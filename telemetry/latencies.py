@@ -89,6 +89,7 @@ def _between(marks: Marks, facts: Facts) -> dict[str, int]:
         (n.TTS_TTFB, byte, ready),
         (n.TTS_TTFA, audible, ready),
         (n.PACING_DELAY, sent, audible),
+        (n.DECISION, marks.get(n.DECIDED), marks.get(n.EVENT_ARRIVED)),
     ):
         _put(out, name, end, start)
     _put_speculation(out, marks, facts, audible)

@@ -56,6 +56,7 @@ class Turn(models.Model):
     underrun = _latency("gaps in the played audio")
     playback = _latency("audio played")
     delta_lateness = _latency("the latest that an audio delta left after it was due")
+    decision = _latency("arrival of the oldest event that was answered to the decision, or its first sound")
 
     cost_micro_usd = models.BigIntegerField(null=True, blank=True)
     trace = models.JSONField(null=True, blank=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-Kind = Literal["plain", "tool", "agent_initiated", "text"]
+Kind = Literal["plain", "tool", "agent_initiated", "text", "event"]
 Initiator = Literal["user", "agent", "client"]
-EndReason = Literal["completed", "interrupted", "no_output", "error", "cancelled", "session_closed"]
+EndReason = Literal["completed", "interrupted", "no_output", "error", "cancelled", "missed", "session_closed"]
 Provenance = Literal["client_clock", "client_synced", "estimated", "server"]
 Owner = Literal["setting", "stt", "turn_detector", "retrieval", "llm", "tool", "tts", "platform", "network"]
 
@@ -37,6 +37,8 @@ BI_DETECTED: Final = "bi_detected"
 BI_DECIDED: Final = "bi_decided"
 BI_FLUSHED: Final = "bi_flushed"
 TURN_CLOSE: Final = "turn_close"
+EVENT_ARRIVED: Final = "event_arrived"
+DECIDED: Final = "decided"
 
 REQUEST_SENT: Final = "request_sent"
 FIRST_CHUNK: Final = "first_chunk"
@@ -86,6 +88,12 @@ UNDERRUN_MS: Final = "underrun_ms"
 PLAYED_MS: Final = "played_ms"
 DELTA_LATENESS_MS: Final = "delta_lateness_ms"
 """The latest that any audio delta of the turn left after it was there and due."""
+FEED_DECISIONS_FACT: Final = "decisions"
+"""Decisions on events since the last turn of kind "event" that was recorded, this one included."""
+FEED_MISSED_FACT: Final = "missed"
+FEED_EVENTS_FACT: Final = "events"
+FEED_CONFLATED_FACT: Final = "conflated"
+FEED_EXPIRED_FACT: Final = "expired"
 
 # --- derived latencies ----------------------------------------------------------------------------
 
@@ -108,6 +116,7 @@ DEAD_AIR: Final = "dead_air"
 UNDERRUN: Final = "underrun"
 PLAYBACK: Final = "playback"
 DELTA_LATENESS: Final = "delta_lateness"
+DECISION: Final = "decision"
 
 LATENCIES: Final = (
     VOICE_TO_VOICE,
@@ -125,6 +134,7 @@ LATENCIES: Final = (
     SPECULATION_SAVED,
     STOP_DELAY,
     TALK_OVER,
+    DECISION,
     DEAD_AIR,
     UNDERRUN,
     PLAYBACK,
@@ -165,6 +175,8 @@ CONTEXT_DROPPED: Final = "context.dropped"
 PROVIDER_FALLBACKS: Final = "provider.fallbacks"
 PROVIDER_STALLS: Final = "provider.stalls"
 OVERRIDES_REFUSED: Final = "overrides.refused"
+FEED_EVENTS: Final = "feed.events"
+FEED_DECISIONS: Final = "feed.decisions"
 
 COUNTERS: Final[dict[str, str | None]] = {
     QUEUE_DROPPED: "pipe",
@@ -181,6 +193,8 @@ COUNTERS: Final[dict[str, str | None]] = {
     PROVIDER_FALLBACKS: "stage",
     PROVIDER_STALLS: "stage",
     OVERRIDES_REFUSED: "what",
+    FEED_EVENTS: "outcome",
+    FEED_DECISIONS: "outcome",
 }
 GAUGES: Final[dict[str, str | None]] = {QUEUE_DEPTH: "pipe", JOURNAL_PENDING: None}
 

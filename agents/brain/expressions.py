@@ -119,6 +119,12 @@ def _sum(values: Iterable[Any]) -> float:
     return sum(float(value) if isinstance(value, bool) else value for value in values)
 
 
+def _values(mapping: Any) -> list[Any]:
+    if not isinstance(mapping, dict):
+        raise TypeError("values takes a mapping")
+    return list(mapping.values())
+
+
 @pass_eval_context
 def _join(context: nodes.EvalContext, values: Iterable[Any], separator: str = "") -> str:
     joined: str = do_join(context, values, separator[:SEPARATOR_CHARS])
@@ -127,7 +133,7 @@ def _join(context: nodes.EvalContext, values: Iterable[Any], separator: str = ""
 
 _locked = _Locked(undefined=jinja2.StrictUndefined, cache_size=0)
 _locked.globals.clear()
-_locked.filters = {**{name: FILTERS[name] for name in _FILTERS}, "sum": _sum, "join": _join}
+_locked.filters = {**{name: FILTERS[name] for name in _FILTERS}, "sum": _sum, "join": _join, "values": _values}
 _locked.tests = {name: TESTS[name] for name in _TESTS}
 
 

@@ -31,6 +31,9 @@ class Bounds:
     reply_s: int = 600
     reply_stall_s: float = 75.0
     side_responses: int = 8
+    feed_keys: int = 1_024
+    feed_event_bytes: int = 16 * 1024
+    feed_bytes: int = 1024 * 1024
     sessions: int = 200
     session_s: int = 3_600
     idle_s: int = 900

@@ -22,6 +22,8 @@ from agents.interfaces import (
 from agents.tools.toolbox import ShieldedToolbox
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.conversation import Conversation
+from sessions.pipeline.deciding import Deciding, Decision
+from sessions.pipeline.feed import Taken
 from sessions.pipeline.listening import (
     BufferCleared,
     CommitRefused,
@@ -63,6 +65,7 @@ from sessions.pipeline.messages import (
     ItemRetrieved,
     ItemTruncated,
     MessageItem,
+    PushEvent,
     ReplyHeld,
     ReportPlayback,
     ResponseOptions,
@@ -150,7 +153,12 @@ class _Due:
     failure: ProviderError | None = None
 
 
-_Inward = _Ordered | Heard | _ReplyEnded | _TurnOver | _TimeUp | _HoldOver | _RoomAgain | _Silence
+@dataclass(frozen=True, slots=True)
+class _News:
+    """There is something in the feed, or the time has come to look at it."""
+
+
+_Inward = _News | _Ordered | Heard | _ReplyEnded | _TurnOver | _TimeUp | _HoldOver | _RoomAgain | _Silence
 
 
 class LiveSession:
@@ -215,13 +223,23 @@ class LiveSession:
         self.ended_by: str | None = None
         self._fault = BUG
         self._hold_timer: asyncio.TimerHandle | None = None
+        self._deciding = Deciding(agent.spec, bounds, clock)
+        self._wake: asyncio.TimerHandle | None = None
         self._waiting_for_room: asyncio.Task[None] | None = None
         self._timers: list[tuple[float, asyncio.TimerHandle]] = []
 
     # --- the outside ---------------------------------------------------------------------------------
 
     def accept(self, command: Command) -> None:
-        """Queue a command that is not audio. Raises Overloaded when the inbox is full; the session lives."""
+        """Queue a command that is not audio. Raises Overloaded when the inbox is full; the session lives.
+
+        A pushed event goes to the feed at once, since it may replace the one before it.
+        """
+        if isinstance(command, PushEvent):
+            self._last_heard_at = self._clock()
+            if self._deciding.push(command):
+                self._post(_News())
+            return
         self._check_inbox()
         self._last_heard_at = self._clock()
         self._inbox.put_nowait(_Ordered(command, self._commits_sent))
@@ -322,6 +340,7 @@ class LiveSession:
             self._close_turn(self._turn, "session_closed" if cut_short else None)
         if self._asked is not None:
             self._write_turn(self._asked, "session_closed")
+        self._deciding.ended()
         if reason == "failed":
             self._outbox.put(ErrorOccurred(self._fault, "server_error", kind="server_error"))
         self.ended_by = reason
@@ -344,22 +363,26 @@ class LiveSession:
                     self._on_time_up(reason)
                 case _HoldOver():
                     self._release()
-                case _RoomAgain():
+                case _RoomAgain() | _News():
                     pass
                 case _Silence(reply):
                     self._on_silence(reply)
                 case _:
                     self._on_heard(message)
             self._carry_out_deferred()
+            self._decide()
 
     def _carry_out_deferred(self) -> None:
         """Commands whose commits are done, for as long as there is room for their answers."""
         while self._deferred and self._deferred[0].commits <= self._commits_done and self._ending is None:
             if not self._outbox.has_room:
-                if self._waiting_for_room is None or self._waiting_for_room.done():
-                    self._waiting_for_room = self._group.create_task(self._tell_of_room(), name="room")
+                self._wait_for_room()
                 return
             self._carry_out(self._deferred.popleft())
+
+    def _wait_for_room(self) -> None:
+        if self._waiting_for_room is None or self._waiting_for_room.done():
+            self._waiting_for_room = self._group.create_task(self._tell_of_room(), name="room")
 
     async def _tell_of_room(self) -> None:
         await self._outbox.room()
@@ -405,8 +428,8 @@ class LiveSession:
                 self._cancel_response(command)
             case ReportPlayback():
                 self._on_playback(command)
-            case AppendAudio() | CommitAudio() | ClearAudio():
-                raise AssertionError("audio goes through hear()")
+            case AppendAudio() | CommitAudio() | ClearAudio() | PushEvent():
+                raise AssertionError("audio goes through hear(), events to the feed")
 
     def _on_heard(self, heard: Heard) -> None:
         match heard:
@@ -632,12 +655,19 @@ class LiveSession:
         """Answer the user's spoken turn if it is still without an answer, else begin a new one."""
         asked = self._asked or self._new_turn(TurnMarks(self._clock))
         reply = self._make_reply(due.command.options, asked.marks, failure=due.failure, turn=asked)
+        self._begin_turn(asked, reply)
+        self._asked = None
+        self._run(reply)
+
+    def _begin_turn(self, turn: Turn, reply: Reply) -> None:
         if self._turn is not None:
             self._close_turn(self._turn)
-        asked.marks.stamp("turn_committed")
-        asked.reply = self._reply = reply
-        self._turn, self._asked = asked, None
-        self._run(reply)
+        turn.marks.stamp("turn_committed")
+        turn.reply = self._reply = reply
+        self._turn = turn
+
+    def _turn_id(self, turn: Turn | None) -> str | None:
+        return None if turn is None else f"{self._identity.session_id}.{turn.index}"
 
     def _cancel_due(self, due: _Due, reason: str) -> None:
         """A response that never began; the client hears of it as of any other."""
@@ -671,6 +701,7 @@ class LiveSession:
         *,
         failure: ProviderError | None = None,
         turn: Turn | None = None,
+        news: Taken | None = None,
     ) -> Reply:
         tools = self._agent.toolbox(self._config.tools if options.tools is None else options.tools)
         plan = make_plan(
@@ -682,13 +713,13 @@ class LiveSession:
             window=self._window,
             tools=tools.specs(),
             turn=turn,
-            turn_id=None if turn is None else f"{self._identity.session_id}.{turn.index}",
+            turn_id=self._turn_id(turn),
             failure=failure,
         )
         return Reply(
-            plan,
+            plan if news is None else self._deciding.about(plan, news),
             self._agent,
-            ShieldedToolbox(tools, self._group, self._on_tool_ended),
+            ShieldedToolbox(tools, self._group, self._on_tool_ended if options.in_conversation else _nothing),
             conversation=self._conversation,
             outbox=self._outbox,
             bounds=self._bounds,
@@ -762,6 +793,60 @@ class LiveSession:
             self._close_turn(self._turn)
         self._answer_if_due()
 
+    # --- deciding on events ----------------------------------------------------------------------------
+
+    def _decide(self) -> None:
+        """Account for a decision that has ended, and begin the next as soon as it may."""
+        deciding = self._deciding
+        deciding.awake()
+        ended = deciding.ended()
+        if ended is not None and ended.turn is None:
+            turn = Turn(self._turns, ended.reply.marks, "event", "client", reply=ended.reply)
+            self._turns += self._write_turn(turn, turn.end_reason())
+        wait_s = deciding.wait_s
+        if wait_s is None or self._ending is not None or not self._free_to_decide():
+            return
+        if not self._outbox.has_room:
+            self._wait_for_room()
+        elif wait_s > 0:
+            self._wake_in(wait_s)
+        elif (taken := deciding.feed.take()) is not None:
+            self._start_decision(taken)
+
+    def _free_to_decide(self) -> bool:
+        """What is spoken waits for the user, and for the reply before it to be heard to its end."""
+        if self._config.transcription_only:
+            return False
+        if not self._deciding.spoken:
+            return True
+        if self._speaking is not None or self._listening.in_turn or self._awaited or self._due is not None:
+            return False
+        reply = self._reply
+        if reply is None or reply.over:
+            return True
+        if reply.closed:
+            self._wake_in(reply.pacer.unplayed_ms() / 1000)
+        return False
+
+    def _wake_in(self, seconds: float) -> None:
+        if self._wake is not None:
+            self._wake.cancel()
+        self._wake = self._later(seconds + 0.001, _News())
+
+    def _start_decision(self, taken: Taken) -> None:
+        deciding, marks = self._deciding, self._deciding.marks(taken)
+        turn = None
+        if deciding.spoken:
+            turn = self._new_turn(marks)
+            turn.kind, turn.initiator = "event", "client"
+        reply = self._make_reply(deciding.options(taken), marks, turn=turn, news=taken)
+        if turn is None:
+            self._side[reply.id] = reply
+        else:
+            self._begin_turn(turn, reply)
+        deciding.begun(Decision(taken, reply, turn))
+        self._run(reply)
+
     # --- turns ---------------------------------------------------------------------------------------
 
     def _new_turn(self, marks: TurnMarks, *, item_id: str | None = None, user_end_sample: int | None = None) -> Turn:
@@ -789,8 +874,12 @@ class LiveSession:
             self._turn = None
             self._write_turn(turn, end_reason or turn.end_reason())
 
-    def _write_turn(self, turn: Turn, end_reason: EndReason) -> None:
+    def _write_turn(self, turn: Turn, end_reason: EndReason) -> bool:
+        """Record a turn; of decisions on events that are not spoken, only some. Whether it was."""
+        if turn.kind == "event" and not self._deciding.records(turn):
+            return False
         self._outbox.put(TurnClosed(self._recorder.turn(turn, end_reason).to_dict()))
+        return True
 
     def _on_playback(self, report: ReportPlayback) -> None:
         turn, reply = self._turn, self._reply
@@ -838,6 +927,10 @@ class LiveSession:
 
     def _new_item_id(self) -> str:
         return self._new_id("item")
+
+
+def _nothing(call: ToolCall, output: str) -> None:
+    """What a response beside the conversation did leaves nothing in it."""
 
 
 class _Ended(Exception):

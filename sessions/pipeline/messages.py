@@ -196,6 +196,20 @@ class ReportPlayback:
     voice_to_voice_ms: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PushEvent:
+    """The newest of `key`; None as `data` forgets the key. `size` is the bytes of `data` as JSON.
+
+    `deadline_ms` None is the agent's, 0 is none.
+    """
+
+    key: str
+    data: Mapping[str, Any] | None
+    size: int = 0
+    deadline_ms: int | None = None
+    event_id: str | None = None
+
+
 AudioCommand = AppendAudio | CommitAudio | ClearAudio
 Command = (
     AudioCommand
@@ -208,6 +222,7 @@ Command = (
     | Inject
     | CancelResponse
     | ReportPlayback
+    | PushEvent
 )
 
 

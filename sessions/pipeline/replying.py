@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 
 from agents.audio import Audio, join
 from agents.build import VoiceAgent
-from agents.errors import ContextFull, ProviderError, ProviderTimeout
+from agents.errors import ContextFull, DeadlineExceeded, InvalidOutput, ProviderError, ProviderTimeout
 from agents.interfaces import (
     Finish,
     HangUp,
@@ -29,6 +29,7 @@ from agents.interfaces import (
     Usage,
     VoiceOptions,
 )
+from agents.structured import MAX_OUTPUT, OutputSchema
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.conversation import Conversation
 from sessions.pipeline.messages import (
@@ -80,6 +81,13 @@ class Plan:
     failure: ProviderError | None = None
     turn_id: str | None = None
     user_end_sample: int | None = None
+    output: OutputSchema | None = None
+    due: float | None = None
+
+    @property
+    def apologises(self) -> bool:
+        """A decision that fails says nothing: nobody asked, and words are not what a program expects."""
+        return self.output is None and self.request.news is None
 
 
 class Reply:
@@ -104,6 +112,7 @@ class Reply:
         self.thinking = True
         self.closed = False
         self.status: Status | None = None
+        self.reason: str | None = None
         self.error: ProviderError | None = plan.failure
         self.message: MessageItem | None = None
         self._agent = agent
@@ -113,6 +122,8 @@ class Reply:
         self._bounds = bounds
         self._new_id = new_id
         self._finish: Finish | None = None
+        self._limit: asyncio.Timeout | None = None
+        self._held_calls: list[ToolCall] = []
         self._message_index = 0
         self._outputs: list[MessageItem | CallItem] = []
         self._segments: list[str] = []
@@ -147,6 +158,26 @@ class Reply:
         """Audio that the listener heard: as the ledger knows it, else by our estimate."""
         return self.pacer.heard_ms() if self.ledger.heard_ms is None else self.ledger.heard_ms
 
+    @property
+    def late(self) -> bool:
+        """It was not ready by its deadline."""
+        return isinstance(self.error, DeadlineExceeded)
+
+    @property
+    def silent(self) -> bool:
+        """Nothing has come of it."""
+        return not self._outputs
+
+    @property
+    def text(self) -> str:
+        """All that it wrote."""
+        return self._written
+
+    @property
+    def calls(self) -> list[CallItem]:
+        """The calls of the client's tools."""
+        return [item for item in self._outputs if isinstance(item, CallItem)]
+
     def start(self) -> None:
         """Announce the response."""
         plan = self.plan
@@ -158,18 +189,38 @@ class Reply:
         """Say it all. Provider faults end in an apology and are kept in `error`; cancellation passes through."""
         if self.error is None:
             try:
-                async with asyncio.timeout(self._bounds.reply_s):
+                async with asyncio.timeout(self._patience_s()) as self._limit:
                     await self._speak(self._thoughts())
+                    self._check_due()
             except* ProviderError as group:
                 self.error = first_of(group)
             except* TimeoutError:
-                self.error = ProviderTimeout("The reply took too long.", provider="reply")
+                self.error = self._out_of_time()
         self.thinking = False
         if self.error is not None and not self.closed:  # a failure in the moment of a cancel hides the cancel
             await self._apologise()
 
+    @property
+    def _hurried(self) -> bool:
+        """There is a deadline still to be kept: once it sounds, or its checked text is out, it is kept."""
+        return self.plan.due is not None and not self.ledger.audio_ms and not (self.plan.output and self._written)
+
+    def _out_of_time(self) -> ProviderError:
+        if self._hurried:
+            return DeadlineExceeded("The decision was not ready by its deadline.", provider="reply")
+        return ProviderTimeout("The reply took too long.", provider="reply")
+
+    def _patience_s(self) -> float:
+        due = self.plan.due
+        return self._bounds.reply_s if due is None else min(self._bounds.reply_s, due - self.marks.clock())
+
+    def _check_due(self) -> None:
+        """TimeoutError if the deadline is past. A brain that does not wait cannot be stopped at it."""
+        if self._hurried and self.plan.due is not None and self.marks.clock() > self.plan.due:
+            raise TimeoutError
+
     async def _apologise(self) -> None:
-        text = self._agent.spec.apology
+        text = self._agent.spec.apology if self.plan.apologises else ""
         if not text:
             return
         del self._segments[self._begun :]  # thought of, but never to be heard
@@ -181,6 +232,8 @@ class Reply:
     async def _speak(self, words: AsyncGenerator[str, None]) -> None:
         if self.plan.modality == "text":
             async with aclosing(words):
+                if self.plan.output is not None:
+                    await self._write_checked(words, self.plan.output)
                 while (word := await self._next(words)) is not None:
                     await self._outbox.room()
                     self._write(word)
@@ -199,6 +252,22 @@ class Reply:
         while self._begun < len(self._segments):
             await self._outbox.room()
             self._begin_segments(self._begun + 1)
+
+    async def _write_checked(self, words: AsyncIterator[str], schema: OutputSchema) -> None:
+        """The whole text at once, and the calls after it, if the text satisfies the schema."""
+        text = ""
+        while (word := await self._next(words)) is not None:
+            text += word
+            if len(text) > MAX_OUTPUT:
+                raise InvalidOutput(f"The output has more than {MAX_OUTPUT} characters.")
+        if text:
+            schema.read(text)
+        await self._outbox.room()
+        self._check_due()
+        if text:
+            self._write(text)
+        for call in self._held_calls:
+            self._call(call)
 
     async def _next(self, stream: AsyncIterator[T]) -> T | None:
         """The next of it, None at its end. The watchdog of last resort: providers have shorter ones of their own."""
@@ -238,6 +307,8 @@ class Reply:
                     case TextDelta(text):
                         self._worded = self._worded or bool(text.strip())
                         yield text
+                    case ToolCall() if self.plan.output is not None:
+                        self._held_calls.append(thought)
                     case ToolCall():
                         self._call(thought)
                     case Usage():
@@ -310,6 +381,8 @@ class Reply:
         message = self._open_message()
         first = self.ledger.audio_ms == 0
         plan = self.plan
+        if first and plan.due is not None and self._limit is not None:
+            self._limit.reschedule(asyncio.get_running_loop().time() + self._bounds.reply_s)
         await self._outbox.put_audio(
             AudioOut(
                 self.id,
@@ -338,7 +411,7 @@ class Reply:
         self.closed = True
         if status is None:
             status, reason = self._outcome()
-        self.status = status
+        self.status, self.reason = status, reason
         if self.message is not None:
             self._close_message(self.message, status)
         plan = self.plan

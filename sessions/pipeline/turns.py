@@ -39,7 +39,8 @@ class Turn:
         if reply is None or reply.status is None:
             return "cancelled"
         if reply.status == "failed":
-            return "error"
+            return "missed" if reply.late else "error"
         if reply.status == "cancelled" or reply.ledger.heard_ms is not None:
             return "interrupted" if "bi_decided" in self.marks.at else "cancelled"
-        return "completed" if reply.message is not None else "no_output"
+        decided = self.kind == "event" and not reply.silent
+        return "completed" if decided or reply.message is not None else "no_output"

@@ -20,6 +20,7 @@ from sessions.protocols import realtime_audio as audio
 from sessions.protocols import realtime_events as wire
 from sessions.protocols import realtime_items as items
 from sessions.protocols.base import Decoded, Opening, WireMessage
+from sessions.protocols.realtime_feed import push_event
 from sessions.protocols.realtime_prompt import filled
 from sessions.protocols.realtime_responses import Responses
 from sessions.protocols.realtime_session import (
@@ -135,6 +136,8 @@ class RealtimeProtocol:
                 return [core.CancelResponse(event.response_id, event.event_id)]
             case wire.Playback():
                 return [self._playback(event)]
+            case wire.Pushed():
+                return [push_event(event, self._session, self._bounds, extensions=self._extensions)]
             case _:
                 return [self._item_command(event)]
 

@@ -274,6 +274,14 @@ class Playback(ClientEvent, frozen=True, kw_only=True, tag="repartee.playback"):
     voice_to_voice_ms: Milliseconds | None = None
 
 
+class Pushed(ClientEvent, frozen=True, kw_only=True, tag="repartee.event"):
+    """The newest event of a key; null as `data` forgets the key."""
+
+    key: Annotated[str, Meta(min_length=1, max_length=128)]
+    data: dict[str, Any] | None
+    deadline_ms: Annotated[float, Meta(ge=0, le=60_000)] | None = None
+
+
 AnyClientEvent = (
     SessionUpdate
     | Append
@@ -287,6 +295,7 @@ AnyClientEvent = (
     | ResponseCreate
     | ResponseCancel
     | Playback
+    | Pushed
 )
 CLIENT_EVENTS: frozenset[str] = frozenset(str(event.__struct_config__.tag) for event in ClientEvent.__subclasses__())
 

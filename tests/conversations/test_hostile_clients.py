@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from hypothesis import given, settings
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from agents.interfaces import ToolCall
 from agents.providers.scripted import Fault, ScriptedEndOfTurn, ScriptedLLM, ScriptedSTT, ScriptedTTS, tone
-from agents.spec import AgentSpec, Override
+from agents.spec import AgentSpec, FeedSpec, Override
 from sessions.cluster.handles import LocalHandle
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.listening import Ears
@@ -82,6 +82,7 @@ class Play:
     tokens_per_s: float
     reads_s: float
     fault: Fault | None
+    feed: FeedSpec
     sequences: int = 2
 
     async def perform(self) -> None:
@@ -91,6 +92,7 @@ class Play:
             tts=ScriptedTTS(first_s=0.1, speed=5, fault=self.fault),
             end_of_turn=ScriptedEndOfTurn([0.9, 0.1], delay_s=0.1),
             greeting="Hello.",
+            feed=self.feed,
         )
         counter = itertools.count(1)
         session = LiveSession(
@@ -104,20 +106,21 @@ class Play:
             new_id=lambda prefix: f"{prefix}_{next(counter)}",
         )
         protocol = RealtimeProtocol(
-            AgentSpec(slug="scripted"),
+            AgentSpec(slug="scripted", feed=self.feed),
             session_id="sess_test",
             allowed=self.allowed,
             bounds=BOUNDS,
             kind=self.situation.kind,
             extensions=self.situation.extensions,
         )
+        situation = replace(self.situation, feed=self.feed.mode != "off")
         line = Line(Watch(), self.reads_s)
         async with asyncio.TaskGroup() as group:
             held = group.create_task(session.run())
             handle = LocalHandle(session, held, audio_stall_s=BOUNDS.audio_in_stall_s)
             group.create_task(serve(line, protocol, handle, write_timeout_s=10))
             for n in range(self.sequences):
-                await perform(sequence(self.random, f"s{n}", self.situation, SOUNDS), line.watch, line.put)
+                await perform(sequence(self.random, f"s{n}", situation, SOUNDS), line.watch, line.put)
                 await settled(f"s{n}", line.watch, line.put, within_s=WITHIN_S)
             await line.leave()
         assert line.closed is None
@@ -142,6 +145,9 @@ PLAYS = st.builds(
     tokens_per_s=st.sampled_from([20.0, 1000.0]),
     reads_s=st.sampled_from([0.0, 0.0, 0.01]),
     fault=FAULTS,
+    feed=st.builds(
+        FeedSpec, mode=st.sampled_from(["off", "text", "speech"]), deadline_ms=st.sampled_from([0, 100, 1000])
+    ),
 )
 
 

@@ -111,6 +111,9 @@ WRONG: dict[str, dict[str, list[Any]]] = {
         "response.prompt": [{"id": "nobody"}, 7],
     },
     "response.cancel": {"response_id": NO_STRING},
+    "repartee.event": {
+        "key": [*NO_ID, "", "k" * 129], "data": [7, "x", [], True], "deadline_ms": [-1, 1e9, "soon", []],
+    },
 }  # fmt: skip
 """Values that the named field of an event cannot have."""
 UNKNOWN_TYPES = ["", "x", "session.created", "response.done", "conversation.item.created", "Session.Update", "t" * 5000]

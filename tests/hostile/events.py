@@ -217,6 +217,12 @@ def playback(r: Random) -> Event:
     return {"type": "repartee.playback", **place, "played_ms": r.choice([0, 400, 1e9]), "state": state}
 
 
+def pushed(r: Random) -> Event:
+    data = r.choice([{"x": r.randint(0, 9)}, {"x": 1.5, "more": {"deep": [None, True, "é"]}}, {}, None])
+    event = {"type": "repartee.event", "key": r.choice(["a", "b", "клавиша", "k" * 128]), "data": data}
+    return {**event, **some(r, {"deadline_ms": one_of(0, 50, 60_000)})}
+
+
 EVENTS: dict[str, Make] = {
     "session.update": session_update,
     "input_audio_buffer.commit": one_of({"type": "input_audio_buffer.commit"}),
@@ -229,6 +235,7 @@ EVENTS: dict[str, Make] = {
     "response.create": response_create,
     "response.cancel": response_cancel,
     "repartee.playback": playback,
+    "repartee.event": pushed,
 }
 """By type, all but `append`, which needs sounds."""
 

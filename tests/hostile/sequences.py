@@ -22,10 +22,11 @@ MOMENTS = [
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """The connection: what was asked for in its address."""
+    """The connection: what was asked for in its address, and whether its agent takes events."""
 
     kind: Kind = "realtime"
     extensions: bool = False
+    feed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ def judged(frame: Frame, situation: Situation) -> Frame:
     if frame.verdict != "good":
         return frame
     if frame.kind == "repartee.playback" and not situation.extensions:
+        return replace(frame, verdict="wrong")
+    if frame.kind == "repartee.event" and not (situation.extensions and situation.feed):
         return replace(frame, verdict="wrong")
     if situation.kind == "transcription":
         return replace(frame, verdict="open")

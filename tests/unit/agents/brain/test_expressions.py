@@ -34,6 +34,7 @@ SCOPE: dict[str, Any] = {
         ("[10, [event.size, 3] | min] | max", 10),
         ("'buy' if event.price > 100 else 'sell'", "buy"),
         ("7 // 2", 3),
+        ("{'a': {'k': 1}, 'b': {'k': 2}} | values | selectattr('k', 'gt', 1) | list", [{"k": 2}]),
     ],
 )
 def test_what_expressions_can_say(source: str, value: Any) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from agents.audio import Audio
 from agents.interfaces import ToolSpec
+from agents.spec import FeedSpec
 from sessions.pipeline import messages as core
 from sessions.pipeline.bounds import Bounds
 from sessions.protocols.realtime_audio import MAX_APPEND_BYTES
-from tests.unit.sessions.protocols.helpers import Client, b64
+from tests.unit.sessions.protocols.helpers import GUIDE, Client, b64
 
 USER = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
 
@@ -337,3 +339,28 @@ def test_bytes_are_read_like_text() -> None:
     decoded = Client().says(json.dumps({"type": "input_audio_buffer.commit"}).encode())
 
     assert decoded.commands == [core.CommitAudio()]
+
+
+FED = msgspec.structs.replace(GUIDE, feed=FeedSpec(mode="text"))
+
+
+def test_an_event_is_pushed_with_its_size_as_json() -> None:
+    client = Client(FED, extensions=True)
+    asked = client.asks("repartee.event", key="ACME", data={"price": 1.5}, deadline_ms=20)
+    assert asked == core.PushEvent("ACME", {"price": 1.5}, len('{"price":1.5}'), 20)
+    assert client.asks("repartee.event", key="ACME", data=None) == core.PushEvent("ACME", None)
+
+
+def test_events_are_only_for_agents_with_a_feed_and_clients_that_asked_for_extensions() -> None:
+    event = {"key": "ACME", "data": {}}
+    assert Client(FED).is_refused("repartee.event", **event)["code"] == "unknown_event"
+    assert Client(extensions=True).is_refused("repartee.event", **event)["code"] == "feed_off"
+    listener = Client(FED, extensions=True, kind="transcription")
+    assert listener.is_refused("repartee.event", **event)["code"] == "feed_off"
+
+
+def test_a_large_event_is_refused() -> None:
+    client = Client(FED, extensions=True, bounds=Bounds(feed_event_bytes=20))
+    client.asks("repartee.event", key="a", data={"text": "x" * 9})
+    error = client.is_refused("repartee.event", key="a", data={"text": "x" * 10}, event_id="e1")
+    assert (error["code"], error["param"], error["event_id"]) == ("event_too_large", "data", "e1")

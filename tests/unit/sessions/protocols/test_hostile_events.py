@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.providers.scripted import tone
+from agents.spec import FeedSpec
 from sessions.pipeline import messages as core
 from sessions.protocols.realtime_events import CLIENT_EVENTS
 from tests.hostile import breaking
 from tests.hostile.breaking import Frame
 from tests.hostile.events import RATE, Sounds, put
 from tests.hostile.sequences import Situation, resolved, sequence
-from tests.unit.sessions.protocols.helpers import Client, checked
+from tests.unit.sessions.protocols.helpers import GUIDE, Client, checked
 
 SOUNDS = Sounds(tone(40, RATE))
 NOBODY: dict[str, list[str]] = {"item": [], "response": [], "call": []}
 RANDOMS = st.randoms(use_true_random=False) | st.builds(Random, st.integers(0, 2**32))
 """The first can be shrunk, the second goes further."""
+FED = msgspec.structs.replace(GUIDE, feed=FeedSpec(mode="text"))
 MANY = 3000
 
 
@@ -45,14 +48,14 @@ def judge(client: Client, frame: Frame) -> None:
 
 
 def frames(r: Random, *, extensions: bool) -> list[Frame]:
-    situation = Situation(extensions=extensions)
+    situation = Situation(extensions=extensions, feed=True)
     return [step for step in sequence(r, "s", situation, SOUNDS) if isinstance(step, Frame)]
 
 
 @settings(deadline=None)
 @given(RANDOMS, st.booleans())
 def test_any_sequence_is_understood_or_refused_event_by_event(r: Random, extensions: bool) -> None:
-    client = Client(extensions=extensions)
+    client = Client(FED, extensions=extensions)
     for frame in frames(r, extensions=extensions):
         judge(client, frame)
 
