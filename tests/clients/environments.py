@@ -68,6 +68,7 @@ CLIENTS: Final = (
     Client("agents-js", HERE / "agents_js", ("connect-agents-js.md",)),
     Client("agents-browser", HERE / "agents_js", driver="browser"),
     Client("agents-python", HERE / "agents_python", ("connect-agents-python.md",)),
+    Client("pipecat", HERE / "pipecat", ("connect-pipecat.md",)),
 )
 
 

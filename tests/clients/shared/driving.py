@@ -60,6 +60,15 @@ class Stage:
         ]
         return messages
 
+    def secret(self, model: str) -> str:
+        """A client secret for `model`, made as any program may make one."""
+        body = json.dumps({"session": {"type": "realtime", "model": model}}).encode()
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.base_url}/realtime/client_secrets", body, headers)
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            value: str = json.load(answer)["value"]
+        return value
+
     def agent_remembers(self, kept: str, heard_ms: float) -> str:
         """Asserts that of the story that was cut off the agent remembers `kept`, and that so much can be heard."""
         memory = [one["content"] for one in self.remembered() if one["role"] == "assistant"]
