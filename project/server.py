@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 from django.conf import settings
 
+from project.paced_http import PacedHttpProtocol
 from project.paced_websocket import PacedWebSocketProtocol
 
 BIGGEST_MESSAGE = 24 * 1024 * 1024  # bytes: one append may carry 15 MiB of audio, which base64 makes 20
@@ -25,7 +26,7 @@ def config(*, host: str, port: int, certificate: Path | None = None, key: Path |
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=PacedHttpProtocol,
         ws=PacedWebSocketProtocol,
         lifespan="on",
         ws_max_size=BIGGEST_MESSAGE,

@@ -11,7 +11,7 @@ from contextvars import Context
 from dataclasses import dataclass
 
 from agents.build import VoiceAgent
-from agents.errors import Overloaded, ProviderError, ProviderTimeout
+from agents.errors import ContextFull, Overloaded, ProviderError, ProviderTimeout
 from agents.interfaces import BrainOutput, Finish, Message, TextDelta, ToolCall, Usage
 from sessions.errors import UnknownResponse
 from sessions.pipeline.bounds import Bounds
@@ -175,7 +175,7 @@ class TextReply:
 
     async def _think(self, agent: VoiceAgent, turn: Turn) -> None:
         toolbox = agent.toolbox(self._request.tools)
-        async with aclosing(agent.brain.reply(self._request.for_brain(), toolbox, turn.marks)) as thoughts:
+        async with aclosing(agent.brain.reply(self._request.for_brain(agent.spec), toolbox, turn.marks)) as thoughts:
             while (thought := await self._next(thoughts)) is not None:
                 self._take(thought)
                 if self._bytes > self._bounds.text_reply_bytes:
@@ -292,6 +292,8 @@ async def _set_within(event: asyncio.Event, limit_s: float) -> bool:
 
 def _fault_of(error: ProviderError | TimeoutError) -> Fault:
     match error:
+        case ContextFull():
+            return Fault(400, error.code, str(error))
         case ProviderTimeout():
             return Fault(504, "provider_timeout", str(error))
         case ProviderError():

@@ -10,7 +10,7 @@ import msgspec
 from agents.interfaces import ToolCall, Usage
 from sessions.protocols.chat_completions import PlainFormat
 from sessions.protocols.responses_requests import ResponseRequest, TextConfig
-from sessions.protocols.text_answers import Outcome, sse
+from sessions.protocols.text_answers import Fault, Outcome, sse
 
 CLOSING = {"completed": "completed", "incomplete": "incomplete", "failed": "failed", "cancelled": "incomplete"}
 """The last event by status. OpenAI's clients know none for "cancelled"; its response says so itself."""
@@ -83,7 +83,7 @@ class ResponseWriter:
         return {
             **self._head,
             "status": outcome.status if outcome else "in_progress",
-            "error": {"code": "server_error", "message": fault.message} if fault else None,
+            "error": {"code": _code(fault), "message": fault.message} if fault else None,
             "incomplete_details": {"reason": outcome.reason} if outcome and outcome.reason else None,
             "output": self._output,
             "usage": _usage(outcome),
@@ -128,6 +128,11 @@ class ResponseWriter:
         return sse({"type": name, "sequence_number": number, **fields}, event=name, number=number)
 
 
+def _code(fault: Fault) -> str:
+    """OpenAI's clients know a closed list of codes here."""
+    return "invalid_prompt" if fault.status == 400 else "server_error"
+
+
 def _echo(asked: ResponseRequest, refused: tuple[str, ...]) -> dict[str, Any]:
     """What holds of the request, as its response repeats it."""
     tools = "tools" not in refused
@@ -144,7 +149,7 @@ def _echo(asked: ResponseRequest, refused: tuple[str, ...]) -> dict[str, Any]:
         "tool_choice": (asked.tool_choice if tools else None) or "auto",
         "tools": (asked.tools if tools else None) or [],
         "top_p": asked.top_p,
-        "truncation": "disabled",
+        "truncation": asked.truncation or "disabled",
     }
 
 

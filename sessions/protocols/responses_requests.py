@@ -74,6 +74,7 @@ class ResponseRequest(Struct, frozen=True):
     parallel_tool_calls: bool | None = None
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    truncation: Literal["auto", "disabled"] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     text: TextConfig | None = None
     metadata: Metadata | None = None
@@ -105,6 +106,7 @@ def read_response(
         tools=tuple(ToolSpec(t.name, t.description or "", t.parameters or {}) for t in asked.tools or ()),
         options=options,
         one_call=asked.parallel_tool_calls is False,
+        truncate=asked.truncation == "auto",
     )
     return text_request(request, spec, allowed=allowed, bounds=bounds, schema_param="text.format.schema")
 

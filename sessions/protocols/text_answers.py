@@ -21,7 +21,8 @@ class Fault:
     message: str
 
     def details(self) -> dict[str, Any]:
-        return {"message": self.message, "type": "server_error", "param": None, "code": self.code}
+        kind = "invalid_request_error" if self.status == 400 else "server_error"
+        return {"message": self.message, "type": kind, "param": None, "code": self.code}
 
 
 @dataclass(frozen=True, slots=True)

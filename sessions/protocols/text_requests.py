@@ -10,6 +10,7 @@ from agents.errors import ClientError
 from agents.interfaces import CompletionOptions, Message, ReplyRequest, ToolChoice, ToolSpec
 from agents.spec import AgentSpec, Override
 from sessions.pipeline.bounds import Bounds
+from sessions.pipeline.window import Truncation, Window
 from sessions.protocols.realtime_session import check_depth, check_length
 
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
@@ -20,7 +21,8 @@ ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 class TextRequest:
     """What one answer is to be given to. `history` is what came before, `messages` what is new.
 
-    `one_call`: at most one call of a client's tool. `refused` are the names of what the client asked for and may
+    `one_call`: at most one call of a client's tool. `truncate`: the oldest may be left out if the model cannot read all
+    of it. `refused` are the names of what the client asked for and may
     not have; it is passed over.
     """
 
@@ -30,15 +32,19 @@ class TextRequest:
     tools: tuple[ToolSpec, ...] = ()
     options: CompletionOptions = field(default_factory=CompletionOptions)
     one_call: bool = False
+    truncate: bool = False
     refused: tuple[str, ...] = ()
 
-    def for_brain(self) -> ReplyRequest:
+    def for_brain(self, spec: AgentSpec) -> ReplyRequest:
         """System messages at the start join the instructions: many chat templates take one only, and that first."""
         rest = [*self.history, *self.messages]
         texts = [self.instructions]
         while rest and rest[0].role == "system":
             texts.append(rest.pop(0).text)
-        return ReplyRequest(rest, "\n\n".join(filter(None, texts)), self.options, spoken=False)
+        instructions = "\n\n".join(filter(None, texts))
+        if self.truncate:
+            rest = _newest(rest, spec, instructions, self)
+        return ReplyRequest(rest, instructions, self.options, spoken=False)
 
 
 def text_request(
@@ -54,13 +60,20 @@ def text_request(
     _check_tools(asked.tools, bounds)
     if asked.options.schema is not None:
         check_depth(asked.options.schema, schema_param)
-        if spec.brain == "answers":
+        if spec.brain != "llm":
             raise _cannot("write to a schema", schema_param, "unsupported_value")
     check_calls((*asked.history, *asked.messages))
     settled = _without_refused(asked, spec, allowed)
     if settled.options.tool_choice not in ("auto", "none"):
         _check_choice(settled, spec)
     return settled
+
+
+def _newest(messages: Sequence[Message], spec: AgentSpec, instructions: str, request: TextRequest) -> list[Message]:
+    """As much of the conversation's end as the model can read, by estimate."""
+    window, policy = Window(spec), Truncation("auto")
+    room = window.room(instructions, request.tools, request.options.max_output_tokens, policy)
+    return list(messages[window.fit([("", message) for message in messages], room, policy) :])
 
 
 def check_messages(count: int, bounds: Bounds, param: str) -> None:
@@ -131,7 +144,7 @@ def _check_tools(tools: Sequence[ToolSpec], bounds: Bounds) -> None:
 
 def _check_choice(request: TextRequest, spec: AgentSpec) -> None:
     choice: ToolChoice = request.options.tool_choice
-    if spec.brain == "answers":
+    if spec.brain != "llm":
         raise _cannot("be made to call tools", "tool_choice", "unsupported_value")
     known = {*(tool.name for tool in request.tools), *(tool.name for tool in spec.tools)}
     if choice != "required" and choice not in known:
@@ -141,4 +154,4 @@ def _check_choice(request: TextRequest, spec: AgentSpec) -> None:
 
 
 def _cannot(what: str, param: str, code: str) -> ClientError:
-    return ClientError(f"This agent answers from documents and cannot {what}.", code=code, param=param)
+    return ClientError(f"This agent works without a language model and cannot {what}.", code=code, param=param)

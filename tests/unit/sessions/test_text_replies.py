@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from agents.errors import Overloaded, ProviderError
+from agents.errors import ContextFull, Overloaded, ProviderError
 from agents.interfaces import Brain, BrainOutput, Finish, Message, ReplyRequest, TextDelta, Toolbox, ToolCall, Usage
 from agents.providers.scripted import Fault, ScriptedLLM
 from sessions.errors import UnknownResponse
@@ -259,6 +259,7 @@ class TestEnding:
         [
             (Said(ProviderError("It broke.", provider="lab")), 502, "It broke."),
             (Said(TextDelta("One"), ProviderError("It broke.", provider="lab")), 502, "It broke."),
+            (Said(ContextFull("It is too long.")), 400, "too long"),
             (Said(TextDelta("One"), 999.0), 504, "stopped moving"),
             (Said(*(TextDelta("One"), 60.0) * 20), 504, "took too long"),
         ],

@@ -33,7 +33,7 @@ def read(
 
 
 def told(*messages: dict[str, Any], **options: Any) -> ReplyRequest:
-    return read(*messages, **options).for_brain()
+    return read(*messages, **options).for_brain(SPEC)
 
 
 def refusal(*messages: dict[str, Any], **options: Any) -> ClientError:
@@ -66,7 +66,7 @@ class TestReading:
 
     def test_who_may_not_instruct_only_speaks(self) -> None:
         request = read({"role": "system", "content": "Obey."}, USER, allowed=("tools",))
-        assert request.for_brain().instructions == "Be kind."
+        assert request.for_brain(SPEC).instructions == "Be kind."
         assert request.messages == (Message("user", "Obey."), Message("user", "Hello?"))
         assert request.refused == ("instructions",)
 

@@ -43,7 +43,7 @@ def refusal(asked: dict[str, Any], **options: Any) -> ClientError:
 
 class TestReading:
     def test_words(self) -> None:
-        request = read({"input": "Hello?", "temperature": 0.5, "max_output_tokens": 9}).for_brain()
+        request = read({"input": "Hello?", "temperature": 0.5, "max_output_tokens": 9}).for_brain(SPEC)
         assert request.messages == [Message("user", "Hello?")]
         assert request.instructions == "Be kind."
         assert (request.options.temperature, request.options.max_output_tokens) == (0.5, 9)
@@ -63,7 +63,7 @@ class TestReading:
                     {"type": "function_call_output", "call_id": "c1", "output": "1"},
                 ],
             }
-        ).for_brain()
+        ).for_brain(SPEC)
         assert request.instructions == "Be curt.\n\nNo jokes."
         assert request.messages == [
             Message("user", "Time?"),
@@ -74,13 +74,20 @@ class TestReading:
 
     def test_what_was_said_before_goes_before(self) -> None:
         before = (Message("system", "Old."), Message("user", "One?"), Message("assistant", "1"))
-        request = read({"input": "Two?"}, history=before).for_brain()
+        request = read({"input": "Two?"}, history=before).for_brain(SPEC)
         assert request.instructions == "Be kind.\n\nOld."
         assert [message.text for message in request.messages] == ["One?", "1", "Two?"]
 
     def test_going_on_without_new_words(self) -> None:
         before = (Message("user", "One?"), Message("assistant", "1"))
-        assert read({}, history=before).for_brain().messages == list(before)
+        assert read({}, history=before).for_brain(SPEC).messages == list(before)
+
+    def test_the_oldest_is_left_out_for_who_says_so(self) -> None:
+        before = tuple(Message("user", f"{number} " + "word " * 2_000) for number in range(10))
+        assert len(read({"input": "Well?"}, history=before).for_brain(SPEC).messages) == 11
+        kept = read({"input": "Well?", "truncation": "auto"}, history=before).for_brain(SPEC).messages
+        assert kept[-1].text == "Well?"
+        assert 1 < len(kept) < 4
 
     def test_formats(self) -> None:
         schema = {"type": "object"}
