@@ -680,7 +680,8 @@ class LiveSession:
         reply.close("cancelled", reason)
 
     def _check_side(self) -> None:
-        if len(self._side) >= self._bounds.side_responses:
+        asked_for = [reply for reply in self._side.values() if reply.plan.request.news is None]
+        if len(asked_for) >= self._bounds.side_responses:
             counters.count(names.OVERLOADED, what="side_responses")
             raise ClientError(
                 f"At most {self._bounds.side_responses} out-of-band responses may run at once.",

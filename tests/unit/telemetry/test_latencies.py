@@ -52,7 +52,7 @@ def test_without_a_report_the_round_trip_is_estimated() -> None:
     assert trace.latencies["playout_delay"] == 75_000
 
 
-@pytest.mark.parametrize("kind", ["text", "agent_initiated"])
+@pytest.mark.parametrize("kind", ["text", "agent_initiated", "event"])
 def test_a_turn_that_nobody_spoke_has_no_voice_to_voice(kind: str) -> None:
     trace = turn(kind=kind)
     assert "voice_to_voice" not in trace.latencies
@@ -110,3 +110,8 @@ def test_measured_amounts_are_carried_over() -> None:
     amounts = {"dead_air_ms": 2, "underrun_ms": 3, "played_ms": 4, "delta_lateness_ms": 0.5}
     found = turn(facts=amounts).latencies
     assert [found[name] for name in LATENCIES[-4:]] == [2000, 3000, 4000, 500]
+
+
+def test_a_decision_takes_from_the_arrival_of_its_event_until_it_is_out() -> None:
+    marks = {"turn_open": 0, "event_arrived": 0, "turn_committed": 3, "decided": 12.5}
+    assert turn(marks, kind="event").latencies == {"decision": 12_500}

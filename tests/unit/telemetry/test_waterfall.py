@@ -70,7 +70,7 @@ def test_nothing_in_a_trace_becomes_markup() -> None:
 
 @given(
     st.dictionaries(st.sampled_from(MARKS), st.floats(-2000, 60_000)),
-    st.sampled_from(["plain", "tool", "text", "agent_initiated"]),
+    st.sampled_from(["plain", "tool", "text", "agent_initiated", "event"]),
 )
 def test_any_turn_can_be_drawn(marks: dict[str, float], kind: str) -> None:
     for bar in rects(waterfall(turn(marks, kind=kind))):
