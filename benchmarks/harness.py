@@ -152,9 +152,11 @@ class Client:
 
 
 @asynccontextmanager
-async def client(url: str, key: str, agent: str = "bench", *, port: int | None = None) -> AsyncIterator[Client]:
+async def client(
+    url: str, key: str, agent: str = "bench", *, port: int | None = None, query: str = ""
+) -> AsyncIterator[Client]:
     """Connected to `agent`; `port` goes through a line of ours instead of the server's own."""
-    address = f"{url if port is None else f'ws://127.0.0.1:{port}'}/v1/realtime?model={agent}&repartee=1"
+    address = f"{url if port is None else f'ws://127.0.0.1:{port}'}/v1/realtime?model={agent}&repartee=1{query}"
     headers = {"Authorization": f"Bearer {key}"}
     async with connect(address, additional_headers=headers, compression=None, max_size=None, proxy=None) as socket:
         one = Client(socket)
