@@ -452,8 +452,8 @@ class LiveSession:
                 self._release()
                 self._outbox.put(AudioCleared())
             case Partial(utterance, text, settled):
-                self._outbox.put(TranscriptPartial(utterance.item_id, text))
                 self._tell(utterance, text[:settled])
+                self._outbox.put(TranscriptPartial(utterance.item_id, text))
             case Transcribed() | NotTranscribed():
                 self._on_transcript(heard)
 

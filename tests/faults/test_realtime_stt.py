@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -233,21 +234,35 @@ async def test_a_server_that_does_not_read_stops_the_sending(clients: Clients) -
     assert sent < 1000
 
 
-async def test_a_message_is_never_large(clients: Clients) -> None:
+@pytest.mark.parametrize(("said_s", "sent_s"), [(5, 5), (120, 119)])
+async def test_neither_a_message_nor_an_utterance_is_too_large(clients: Clients, said_s: int, sent_s: int) -> None:
     sizes = []
 
     async def measure(socket: ServerConnection) -> None:
         async for message in socket:
-            sizes.append(len(message))
-            if "commit" in str(message):
+            event = json.loads(message)
+            if event["type"] == "input_audio_buffer.append":
+                sizes.append(len(message))
+            else:
                 done = {"type": "conversation.item.input_audio_transcription.completed", "transcript": SAID}
                 await socket.send(json.dumps(done))
 
     utterance = Utterance("item_1", 0, TurnMarks(time.monotonic))
-    utterance.append(tone(5000, RATE))
+    for _ in range(said_s):
+        utterance.append(Audio.silence(1000, RATE))
     async with listening_at(measure) as account:
         assert [transcript.text async for transcript in hear(clients.client(account), over(utterance))] == [SAID]
     assert max(sizes) < 13_000
+    assert sum(sizes) == pytest.approx(sent_s * 24_000 * 2 * 4 / 3, rel=0.01)
+
+
+async def test_neither_the_key_nor_what_is_said_is_ever_logged(
+    connect: Callable[..., Client], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    assert [transcript async for transcript in hear(connect(), over(spoken()))][-1].text == SAID
+    assert "canary" not in caplog.text
+    assert "What time" not in caplog.text
 
 
 async def test_a_server_that_accepts_and_says_nothing_is_a_timeout(clients: Clients) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai import AsyncOpenAI
 
 from agents.audio import Audio
 from benchmarks.harness import RATE, Client, client
@@ -166,3 +168,25 @@ async def test_a_client_that_leaves_in_mid_speech_leaves_nothing_at_the_other_se
         await speak(me, clip().audio.slice(0, 16_000))
         assert captions(me)
     await asyncio.to_thread(lab.wait_for_disconnect, request)
+
+
+async def test_openais_package_reads_the_words_as_they_come(mouth: Server) -> None:
+    api = AsyncOpenAI(base_url=f"{mouth.url}/v1", api_key=mouth.key, max_retries=0)
+    deltas: list[str] = []
+    async with api.realtime.connect(model="relayed", extra_query={"intent": "transcription"}) as connection:
+        await connection.session.update(session={"type": "transcription", "audio": {"input": {"turn_detection": None}}})
+        async for event in connection:
+            match event.type:
+                case "session.updated":
+                    for piece in clip().audio.resampled(RATE).split(1000):
+                        audio = base64.b64encode(piece.pcm).decode()
+                        await connection.input_audio_buffer.append(audio=audio)
+                case "conversation.item.input_audio_transcription.delta":
+                    deltas.append(event.delta or "")
+                    if len(deltas) == 6:
+                        await connection.input_audio_buffer.commit()
+                case "conversation.item.input_audio_transcription.completed":
+                    assert event.transcript == "".join(deltas) == SAID
+                    return
+                case "error":
+                    pytest.fail(event.error.message)

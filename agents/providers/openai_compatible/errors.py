@@ -14,7 +14,7 @@ from typing import Final
 
 import httpx2
 import openai
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
 
 from agents.errors import ContextFull, ProviderError, ProviderTimeout
 from agents.spec import Account
@@ -85,12 +85,10 @@ def provider_error(account: Account, error: BaseException) -> ProviderError:
         case openai.APIConnectionError():
             text, retryable = _connection(account, error)
             return ConnectionLost(_worded(account, text), provider=account.name, retryable=retryable)
-        case httpx2.TransportError() | ssl.SSLError() | ConnectionClosed() | OSError():
-            text, retryable = _connection(account, error)
-        case InvalidHandshake() if any(isinstance(cause, EOFError) for cause in _causes(error)):
-            text, retryable = _connection(account, error)
-        case InvalidHandshake():
+        case InvalidHandshake() if not any(isinstance(cause, EOFError) for cause in _causes(error)):
             text, retryable = not_the_api("something else than a WebSocket"), False
+        case httpx2.TransportError() | ssl.SSLError() | WebSocketException() | OSError():
+            text, retryable = _connection(account, error)
         case openai.APIError():
             text, retryable = "the server broke off with an error", True
         case httpx2.InvalidURL():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -37,12 +38,16 @@ RATE_IN: Final = 16_000
 RATE: Final = 24_000
 SHORTEST_MS: Final = 100.0
 """Less audio than this may not be committed."""
+LONGEST_MS: Final = 119_000.0
+"""A server may take two minutes in one piece and no more, as we do; what exceeds this is not heard."""
 APPEND_MS: Final = 200
 """Audio in one message: 12.8 kB of base64."""
 MAX_MESSAGE: Final = 1 << 20
 CLOSE_S: Final = 0.5
 """What a server gets to say goodbye once all is said."""
 
+_quiet = logging.getLogger(f"{__name__}.wire")
+_quiet.setLevel(logging.INFO)  # below that, websockets logs headers and messages: keys, and what people say
 
 _KEEPS_TURNS: Final = (
     "the server does not let its clients end turns; allow them to change its turn detection, with a Repartee among "
@@ -102,7 +107,7 @@ class _Event(msgspec.Struct):
 
     @property
     def says_words(self) -> bool:
-        return not (self.delta is self.transcript is self.text is None)
+        return any(words is not None for words in (self.delta, self.transcript, self.text))
 
 
 _decoder = msgspec.json.Decoder(_Event)
@@ -164,6 +169,7 @@ class RealtimeSTT:
                 close_timeout=CLOSE_S,
                 ping_interval=account.stall_timeout_s / 2,
                 ping_timeout=account.stall_timeout_s / 2,
+                logger=_quiet,
             )
 
         return _Socket(self._client, await self._client.wait(due, connected()))
@@ -203,9 +209,10 @@ class _Words:
     def __init__(self) -> None:
         self._standing = ""
         self._caption = ""
+        self._newest = Transcript("", final=False)
 
     def after(self, event: _Event) -> Transcript | None:
-        """The transcript that `event` makes of it, if it is about words."""
+        """The transcript that `event` makes of it, if it changes anything."""
         match event:
             case _Event(type="conversation.item.input_audio_transcription.completed", transcript=str(text)):
                 return Transcript(text.strip(), final=True)
@@ -217,7 +224,8 @@ class _Words:
                 return None
         standing = self._standing.strip()
         text = self._caption if self._caption.startswith(standing) else standing
-        return Transcript(text, final=False, settled=len(standing))
+        before, self._newest = self._newest, Transcript(text, final=False, settled=len(standing))
+        return None if self._newest == before else self._newest
 
 
 class _Socket:
@@ -306,7 +314,8 @@ class _Upload:
         heard_ms = 0.0
         async for piece in self._audio:
             heard_ms += piece.ms
-            await self._append(resampler.push(piece))
+            if heard_ms <= LONGEST_MS:
+                await self._append(resampler.push(piece))
         if heard_ms < SHORTEST_MS:
             return False
         await self._append(resampler.push(Audio(b"", RATE_IN), last=True))
