@@ -8,12 +8,11 @@ back through the inbox.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
 from agents.build import VoiceAgent
-from agents.errors import ClientError, Overloaded, ProviderError
+from agents.errors import ClientError, ProviderError
 from agents.interfaces import (
     Message,
     ToolCall,
@@ -24,6 +23,7 @@ from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.conversation import Conversation
 from sessions.pipeline.deciding import Deciding, Decision
 from sessions.pipeline.feed import Taken
+from sessions.pipeline.inbox import Inbox, Ordered
 from sessions.pipeline.listening import (
     BufferCleared,
     CommitRefused,
@@ -58,7 +58,6 @@ from sessions.pipeline.messages import (
     Event,
     IdleTimedOut,
     Inject,
-    Item,
     ItemAdded,
     ItemDeleted,
     ItemDone,
@@ -79,7 +78,6 @@ from sessions.pipeline.messages import (
     TranscriptFailed,
     TranscriptPartial,
     TruncateItem,
-    TurnClosed,
 )
 from sessions.pipeline.outbox import Outbox
 from sessions.pipeline.planning import make_plan
@@ -87,29 +85,19 @@ from sessions.pipeline.recorder import Recorder
 from sessions.pipeline.records import Journal
 from sessions.pipeline.replying import BUG, Reply, Status, first_of
 from sessions.pipeline.snapshot import Activity, Snapshot
+from sessions.pipeline.timers import Timers
+from sessions.pipeline.transcripts import Transcripts
+from sessions.pipeline.turn_book import TurnBook
 from sessions.pipeline.turns import Identity, Turn
 from sessions.pipeline.utterance import Utterance
 from sessions.pipeline.window import Window
 from telemetry import counters, names
-from telemetry.names import EndReason
 from telemetry.trace import TurnMarks
 
 PLAYBACK_REPORT_MS = 1500
 """How long past its expected end a client that reports playback may take to say that it ended."""
 HOLD_S = 1.0
 """Speech over a reply is judged within 200 ms of its audio; a client that sends no more must not silence us."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Ordered:
-    """A command, to be carried out once `commits` commits and clears before it are done.
-
-    `answer` is there if somebody else than the client sent it, and waits to hear how it went.
-    """
-
-    command: Command
-    commits: int
-    answer: asyncio.Future[None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +146,7 @@ class _News:
     """There is something in the feed, or the time has come to look at it."""
 
 
-_Inward = _News | _Ordered | Heard | _ReplyEnded | _TurnOver | _TimeUp | _HoldOver | _RoomAgain | _Silence
+_Inward = _News | Heard | _ReplyEnded | _TurnOver | _TimeUp | _HoldOver | _RoomAgain | _Silence
 
 
 class LiveSession:
@@ -187,36 +175,36 @@ class LiveSession:
         self._clock = clock
         self._new_id = new_id
         self._config = config
-        self._recorder = Recorder(journal, agent.spec, identity, clock=clock, items=2 * bounds.conversation_items)
         self._outbox = Outbox(bounds.events_out, bounds.audio_events_out)
         self._conversation = Conversation(
             max_items=bounds.conversation_items, audio_items=bounds.item_audio_items, audio_ms=bounds.item_audio_ms
         )
         self._window = Window(agent.spec)
+        self._inbox: Inbox[_Inward] = Inbox(bounds.inbox_messages)
+        self._timers = Timers(self._inbox.post)
         self._listening = Listening(
             ears,
             config.turn_detection,
             bounds,
-            post=self._post,
+            post=self._inbox.post,
             clock=clock,
             new_item_id=self._new_item_id,
             unhurried=lambda: self._config.transcription_only,
             agent_speaking=lambda: self._reply is not None and self._reply.playing,
             hints=config.hints,
         )
-        self._inbox: asyncio.Queue[_Inward] = asyncio.Queue(2 * bounds.inbox_messages)
-        self._commits_sent = 0
-        self._commits_done = 0
-        self._deferred: deque[_Ordered] = deque(maxlen=bounds.inbox_messages)
+        self._recorder = Recorder(journal, agent.spec, identity, clock=clock, items=2 * bounds.conversation_items)
+        self._turns = TurnBook(
+            self._recorder,
+            self._conversation,
+            self._outbox,
+            worth_keeping=lambda turn: turn.kind != "event" or self._deciding.records(turn),
+        )
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._reply: Reply | None = None
         self._side: dict[str, Reply] = {}
-        self._turn: Turn | None = None
-        self._asked: Turn | None = None
-        self._turns = 0
         self._speaking: str | None = None
-        self._transcripts: dict[str, Transcribed | NotTranscribed] = {}
-        self._awaited: set[str] = set()
+        self._transcripts = Transcripts()
         self._due: _Due | None = None
         self._last_heard_at = clock()
         self._ending: str | None = None
@@ -226,7 +214,6 @@ class LiveSession:
         self._deciding = Deciding(agent.spec, bounds, clock)
         self._wake: asyncio.TimerHandle | None = None
         self._waiting_for_room: asyncio.Task[None] | None = None
-        self._timers: list[tuple[float, asyncio.TimerHandle]] = []
 
     # --- the outside ---------------------------------------------------------------------------------
 
@@ -238,11 +225,10 @@ class LiveSession:
         if isinstance(command, PushEvent):
             self._last_heard_at = self._clock()
             if self._deciding.push(command):
-                self._post(_News())
+                self._inbox.post(_News())
             return
-        self._check_inbox()
+        self._inbox.accept(command)
         self._last_heard_at = self._clock()
-        self._inbox.put_nowait(_Ordered(command, self._commits_sent))
 
     def steer(self, command: Command) -> asyncio.Future[None]:
         """Queue a command of somebody else than the client, which is told all that comes of it.
@@ -250,26 +236,18 @@ class LiveSession:
         The answer is done once the command is, with the ClientError if it could not be; cancelling it takes the
         command back. It stays open if the session ends before. Overloaded as for `accept`.
         """
-        self._check_inbox()
-        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._inbox.put_nowait(_Ordered(command, self._commits_sent, answer))
-        return answer
-
-    def _check_inbox(self) -> None:
-        if self._inbox.qsize() + len(self._deferred) >= self._bounds.inbox_messages:
-            counters.count(names.OVERLOADED, what="inbox")
-            raise Overloaded("Too many messages at once; wait for answers before sending more.")
+        return self._inbox.steer(command)
 
     async def hear(self, command: AudioCommand) -> None:
         """Queue audio, a commit or a clear, in arrival order; waits while too much is unheard."""
         self._last_heard_at = self._clock()
         if isinstance(command, CommitAudio | ClearAudio):
-            self._commits_sent += 1
+            self._inbox.commit_sent()
         await self._listening.put(command)
 
     def end(self, reason: str) -> None:
         """End the session; the client is told."""
-        self._post(_TimeUp(reason))
+        self._inbox.post(_TimeUp(reason))
 
     def abandon(self, reason: str) -> None:
         """End the session of a client that has gone: nothing more is told to it."""
@@ -286,7 +264,7 @@ class LiveSession:
             activity = "speaking"
         elif self._due is not None or (reply is not None and not reply.closed):
             activity = "thinking"
-        return Snapshot(self._agent.spec, self._config, tuple(self._conversation), activity, self._turns)
+        return Snapshot(self._agent.spec, self._config, tuple(self._conversation), activity, self._turns.count)
 
     def events(self) -> AsyncIterator[Event]:
         """Everything the client is to be told, once, in order; SessionEnded is the last."""
@@ -294,8 +272,8 @@ class LiveSession:
 
     async def run(self) -> None:
         """Hold the conversation until it ends. A bug inside leaves as an ExceptionGroup, and so does a broken VAD."""
-        self._later(self._bounds.session_s, _TimeUp("expired"))
-        self._later(self._bounds.idle_s, _TimeUp("idle"))
+        self._timers.later(self._bounds.session_s, _TimeUp("expired"))
+        self._timers.later(self._bounds.idle_s, _TimeUp("idle"))
         try:
             await self._live()
         except asyncio.CancelledError:
@@ -306,8 +284,7 @@ class LiveSession:
             self._fault = str(first_of(broken)) if broken else BUG
             raise
         finally:
-            for _, timer in self._timers:
-                timer.cancel()
+            self._timers.cancel()
             self._finish(self._ending or "failed")
 
     async def _live(self) -> None:
@@ -319,27 +296,15 @@ class LiveSession:
         except* _Ended:
             pass
 
-    def _post(self, message: _Inward) -> None:
-        self._inbox.put_nowait(message)
-
-    def _later(self, seconds: float, message: _Inward) -> asyncio.TimerHandle:
-        """Post `message` in `seconds`, unless the session has ended by then."""
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(seconds, self._post, message)
-        # uvloop's handle of a timer without delay does not know when it is due
-        self._timers = [(at, other) for at, other in self._timers if at > loop.time()]
-        self._timers.append((loop.time() + seconds, timer))
-        return timer
-
     def _finish(self, reason: str) -> None:
         unfinished = [reply for reply in (*self._side.values(), self._reply) if reply is not None and not reply.closed]
         for reply in unfinished:
             self._cut(reply, *(("failed", None) if reason == "failed" else ("cancelled", "client_cancelled")))
-        if self._turn is not None:
-            cut_short = self._turn.reply in unfinished and reason != "failed"
-            self._close_turn(self._turn, "session_closed" if cut_short else None)
-        if self._asked is not None:
-            self._write_turn(self._asked, "session_closed")
+        answering, asked = self._turns.answering, self._turns.asked
+        cut_short = answering is not None and answering.reply in unfinished and reason != "failed"
+        self._turns.close(answering, "session_closed" if cut_short else None)
+        if asked is not None:
+            self._turns.write(asked, "session_closed")
         self._deciding.ended()
         if reason == "failed":
             self._outbox.put(ErrorOccurred(self._fault, "server_error", kind="server_error"))
@@ -353,18 +318,16 @@ class LiveSession:
         while self._ending is None:
             message = await self._inbox.get()
             match message:
-                case _Ordered():
-                    self._deferred.append(message)
+                case None | _RoomAgain() | _News():
+                    pass
                 case _ReplyEnded(reply):
                     self._on_reply_ended(reply)
                 case _TurnOver(turn):
-                    self._close_turn(turn)
+                    self._turns.close(turn)
                 case _TimeUp(reason):
                     self._on_time_up(reason)
                 case _HoldOver():
                     self._release()
-                case _RoomAgain() | _News():
-                    pass
                 case _Silence(reply):
                     self._on_silence(reply)
                 case _:
@@ -374,11 +337,11 @@ class LiveSession:
 
     def _carry_out_deferred(self) -> None:
         """Commands whose commits are done, for as long as there is room for their answers."""
-        while self._deferred and self._deferred[0].commits <= self._commits_done and self._ending is None:
+        while self._inbox.has_due and self._ending is None:
             if not self._outbox.has_room:
                 self._wait_for_room()
                 return
-            self._carry_out(self._deferred.popleft())
+            self._carry_out(self._inbox.take_due())
 
     def _wait_for_room(self) -> None:
         if self._waiting_for_room is None or self._waiting_for_room.done():
@@ -386,9 +349,9 @@ class LiveSession:
 
     async def _tell_of_room(self) -> None:
         await self._outbox.room()
-        self._post(_RoomAgain())
+        self._inbox.post(_RoomAgain())
 
-    def _carry_out(self, ordered: _Ordered) -> None:
+    def _carry_out(self, ordered: Ordered) -> None:
         command, answer = ordered.command, ordered.answer
         if answer is not None and answer.done():
             return  # it was taken back
@@ -440,14 +403,15 @@ class LiveSession:
             case UserStarted():
                 self._on_user_started(heard)
             case UserResumed(utterance):
-                self._transcripts.pop(utterance.item_id, None)
+                self._transcripts.forget(utterance.item_id)
             case UserCommitted():
                 self._on_user_committed(heard)
             case CommitRefused(error, event_id, asked):
-                self._commits_done += asked
+                if asked:
+                    self._inbox.commit_done()
                 self._refuse(error, event_id)
             case BufferCleared():
-                self._commits_done += 1
+                self._inbox.commit_done()
                 self._speaking = None
                 self._release()
                 self._outbox.put(AudioCleared())
@@ -473,7 +437,7 @@ class LiveSession:
         previous = self._conversation.add(command.item, command.previous_id)
         self._outbox.put(ItemAdded(command.item, previous))
         self._outbox.put(ItemDone(command.item, previous))
-        self._record(command.item)
+        self._turns.record(command.item)
 
     def _inject(self, command: Inject) -> None:
         """All or nothing: a response that cannot begin leaves the item out too."""
@@ -486,7 +450,7 @@ class LiveSession:
     def _truncate(self, command: TruncateItem) -> None:
         used_ms = self._conversation.truncate(command.item_id, command.audio_end_ms)
         self._outbox.put(ItemTruncated(command.item_id, used_ms))
-        self._record(self._conversation.get(command.item_id), heard_ms=used_ms)
+        self._turns.record(self._conversation.get(command.item_id), heard_ms=used_ms)
 
     # --- hearing the user ----------------------------------------------------------------------------
 
@@ -499,7 +463,7 @@ class LiveSession:
         reply.marks.move("bi_detected")
         if self._hold_timer is not None:
             self._hold_timer.cancel()
-        self._hold_timer = self._later(HOLD_S, _HoldOver())
+        self._hold_timer = self._timers.later(HOLD_S, _HoldOver())
         self._outbox.put(ReplyHeld(reply.id, True))
 
     def _release(self) -> None:
@@ -531,8 +495,7 @@ class LiveSession:
         counters.count(names.INTERRUPTIONS, outcome="true")
         self._cut(reply, "cancelled", "turn_detected")
         reply.marks.stamp("bi_flushed")
-        if self._turn is not None:
-            self._close_turn(self._turn)
+        self._turns.close(self._turns.answering)
 
     def _cut(self, reply: Reply, status: Status, reason: str | None) -> None:
         """Stop a reply for good and cut its item to what was heard by our estimate."""
@@ -546,13 +509,16 @@ class LiveSession:
         reply.close(status, reason)
         if spoken and reply.message is not None and reply.message.id in self._conversation:
             self._conversation.truncate(reply.message.id, int(reply.ledger.heard_ms or 0))
-        self._record_reply(reply)
+        self._turns.record_reply(reply)
 
     def _on_user_committed(self, committed: UserCommitted) -> None:
         utterance = committed.utterance
-        self._commits_done += committed.stopped_ms is None
+        if committed.stopped_ms is None:
+            self._inbox.commit_done()
         self._speaking = None
-        self._asked = self._new_turn(utterance.marks, item_id=utterance.item_id, user_end_sample=utterance.client_end)
+        self._turns.asked = self._turns.new(
+            utterance.marks, item_id=utterance.item_id, user_end_sample=utterance.client_end
+        )
         item = MessageItem(utterance.item_id, "user", (Content("audio"),))
         if committed.stopped_ms is not None:
             self._outbox.put(SpeechStopped(item.id, committed.stopped_ms))
@@ -561,29 +527,23 @@ class LiveSession:
         self._conversation.keep_audio(item.id, utterance.audio())
         self._outbox.put(ItemAdded(item, previous))
         self._outbox.put(ItemDone(item, previous))
-        self._awaited.add(item.id)
+        heard = self._transcripts.expect(item.id)
         answers = self._config.turn_detection.create_response and not self._config.transcription_only
         if committed.stopped_ms is not None and answers and (self._due is None or self._due.item_id is not None):
             self._due = _Due(CreateResponse(), item.id)
         self._release()
-        heard = self._transcripts.pop(item.id, None)
         if heard is not None:
             self._on_transcript(heard)
 
     def _on_transcript(self, heard: Transcribed | NotTranscribed) -> None:
         """The words are in. Before the turn is committed they only wait."""
-        item_id = heard.utterance.item_id
-        if item_id not in self._awaited:
-            self._transcripts[item_id] = heard
-            if len(self._transcripts) > 4:
-                self._transcripts.pop(next(iter(self._transcripts)))
+        if not self._transcripts.arrived(heard):
             return
-        self._awaited.discard(item_id)
         match heard:
             case Transcribed(utterance, transcript):
                 self._on_words(utterance, transcript)
-            case NotTranscribed(_, error):
-                self._on_not_heard(item_id, error)
+            case NotTranscribed(utterance, error):
+                self._on_not_heard(utterance.item_id, error)
         self._answer_if_due()
 
     def _on_words(self, utterance: Utterance, heard: Transcript) -> None:
@@ -594,13 +554,12 @@ class LiveSession:
         if self._config.transcription:
             self._outbox.put(TranscriptCompleted(item_id, text, utterance.ms / 1000))
         if text:
-            self._record(item, audio_ms=round(utterance.ms))
+            self._turns.record(item, audio_ms=round(utterance.ms))
             return
         counters.count(names.TRANSCRIPTS_REJECTED, reason=heard.rejected or "empty")
         if self._due is not None and self._due.item_id == item_id:
             self._due = None
-        if self._asked is not None and self._asked.item_id == item_id:
-            self._asked = None  # nobody spoke: there was no turn
+        self._turns.dismiss(item_id)
 
     def _tell(self, utterance: Utterance, words: str) -> None:
         """Tell the client what of `words`, which stand for good, it does not know yet."""
@@ -643,7 +602,7 @@ class LiveSession:
 
     def _answer_if_due(self) -> None:
         """Start the reply that is owed, once every word is in and the one before has been said."""
-        if self._due is None or self._awaited or (self._reply is not None and not self._reply.closed):
+        if self._due is None or self._transcripts.awaited or (self._reply is not None and not self._reply.closed):
             return
         due, self._due = self._due, None
         try:
@@ -653,21 +612,11 @@ class LiveSession:
 
     def _start_reply(self, due: _Due) -> None:
         """Answer the user's spoken turn if it is still without an answer, else begin a new one."""
-        asked = self._asked or self._new_turn(TurnMarks(self._clock))
+        asked = self._turns.asked or self._turns.new(TurnMarks(self._clock))
         reply = self._make_reply(due.command.options, asked.marks, failure=due.failure, turn=asked)
-        self._begin_turn(asked, reply)
-        self._asked = None
+        self._turns.answer(asked, reply)
+        self._reply = reply
         self._run(reply)
-
-    def _begin_turn(self, turn: Turn, reply: Reply) -> None:
-        if self._turn is not None:
-            self._close_turn(self._turn)
-        turn.marks.stamp("turn_committed")
-        turn.reply = self._reply = reply
-        self._turn = turn
-
-    def _turn_id(self, turn: Turn | None) -> str | None:
-        return None if turn is None else f"{self._identity.session_id}.{turn.index}"
 
     def _cancel_due(self, due: _Due, reason: str) -> None:
         """A response that never began; the client hears of it as of any other."""
@@ -714,7 +663,7 @@ class LiveSession:
             window=self._window,
             tools=tools.specs(),
             turn=turn,
-            turn_id=self._turn_id(turn),
+            turn_id=None if turn is None else f"{self._identity.session_id}.{turn.index}",
             failure=failure,
         )
         return Reply(
@@ -738,7 +687,7 @@ class LiveSession:
 
     async def _say(self, reply: Reply) -> None:
         await reply.run()
-        self._post(_ReplyEnded(reply))
+        self._inbox.post(_ReplyEnded(reply))
 
     def _on_reply_ended(self, reply: Reply) -> None:
         self._tasks.pop(reply.id, None)
@@ -748,20 +697,20 @@ class LiveSession:
         reply.close()
         if reply is not self._reply:
             return
-        self._record_reply(reply)
+        self._turns.record_reply(reply)
         left_s = reply.pacer.unplayed_ms() / 1000
-        if self._turn is not None and self._turn.reply is reply:
-            self._expect_turn_end(self._turn, left_s)
+        if (turn := self._turns.answered_by(reply)) is not None:
+            self._expect_end(turn, left_s)
         idle_ms = self._config.turn_detection.idle_timeout_ms
         if reply.hang_up:
-            self._later(left_s + 0.2, _TimeUp("hang_up"))
+            self._timers.later(left_s + 0.2, _TimeUp("hang_up"))
         elif idle_ms is not None and self._config.turn_detection.type != "none":
-            self._later(left_s + idle_ms / 1000, _Silence(reply))
+            self._timers.later(left_s + idle_ms / 1000, _Silence(reply))
         self._answer_if_due()
 
     def _on_silence(self, reply: Reply) -> None:
         """The user says nothing: the silence becomes an item, and the agent speaks up."""
-        if reply is not self._reply or self._due is not None or self._awaited or self._speaking is not None:
+        if reply is not self._reply or self._due is not None or self._transcripts.awaited or self._speaking is not None:
             return
         end_ms = self._listening.heard_ms
         item = MessageItem(self._new_item_id(), "user", (Content("audio", transcript=""),))
@@ -773,8 +722,8 @@ class LiveSession:
         self._outbox.put(ItemDone(item, previous))
         if self._config.transcription:
             self._outbox.put(TranscriptCompleted(item.id, "", 0.0))
-        self._asked = self._new_turn(TurnMarks(self._clock))
-        self._asked.kind, self._asked.initiator = "agent_initiated", "agent"
+        self._turns.asked = turn = self._turns.new(TurnMarks(self._clock))
+        turn.kind, turn.initiator = "agent_initiated", "agent"
         self._due = _Due(CreateResponse(), item.id)
         self._answer_if_due()
 
@@ -790,8 +739,7 @@ class LiveSession:
             )
         self._side.pop(reply.id, None)
         self._cut(reply, "cancelled", "client_cancelled")
-        if self._turn is not None and self._turn.reply is reply:
-            self._close_turn(self._turn)
+        self._turns.close(self._turns.answered_by(reply))
         self._answer_if_due()
 
     # --- deciding on events ----------------------------------------------------------------------------
@@ -802,8 +750,8 @@ class LiveSession:
         deciding.awake()
         ended = deciding.ended()
         if ended is not None and ended.turn is None:
-            turn = Turn(self._turns, ended.reply.marks, "event", "client", reply=ended.reply)
-            self._turns += self._write_turn(turn, turn.end_reason())
+            turn = Turn(self._turns.count, ended.reply.marks, "event", "client", reply=ended.reply)
+            self._turns.count += self._turns.write(turn, turn.end_reason())
         wait_s = deciding.wait_s
         if wait_s is None or self._ending is not None or not self._free_to_decide():
             return
@@ -820,7 +768,7 @@ class LiveSession:
             return False
         if not self._deciding.spoken:
             return True
-        if self._speaking is not None or self._listening.in_turn or self._awaited or self._due is not None:
+        if self._speaking is not None or self._listening.in_turn or self._transcripts.awaited or self._due is not None:
             return False
         reply = self._reply
         if reply is None or reply.over:
@@ -832,99 +780,48 @@ class LiveSession:
     def _wake_in(self, seconds: float) -> None:
         if self._wake is not None:
             self._wake.cancel()
-        self._wake = self._later(seconds + 0.001, _News())
+        self._wake = self._timers.later(seconds + 0.001, _News())
 
     def _start_decision(self, taken: Taken) -> None:
         deciding, marks = self._deciding, self._deciding.marks(taken)
         turn = None
         if deciding.spoken:
-            turn = self._new_turn(marks)
+            turn = self._turns.new(marks)
             turn.kind, turn.initiator = "event", "client"
         reply = self._make_reply(deciding.options(taken), marks, turn=turn, news=taken)
         if turn is None:
             self._side[reply.id] = reply
         else:
-            self._begin_turn(turn, reply)
+            self._turns.answer(turn, reply)
+            self._reply = reply
         deciding.begun(Decision(taken, reply, turn))
         self._run(reply)
 
-    # --- turns ---------------------------------------------------------------------------------------
+    # --- time ----------------------------------------------------------------------------------------
 
-    def _new_turn(self, marks: TurnMarks, *, item_id: str | None = None, user_end_sample: int | None = None) -> Turn:
-        marks.stamp("turn_open")
-        spoke = item_id is not None
-        asked = any(isinstance(item, MessageItem) and item.role == "user" for item in self._conversation)
-        self._turns += 1
-        return Turn(
-            index=self._turns - 1,
-            marks=marks,
-            kind="plain" if spoke else "text" if asked else "agent_initiated",
-            initiator="user" if spoke or asked else "agent",
-            item_id=item_id,
-            user_end_sample=user_end_sample,
-        )
-
-    def _expect_turn_end(self, turn: Turn, left_s: float) -> None:
+    def _expect_end(self, turn: Turn, left_s: float) -> None:
         """Close the turn when it has been heard: at the client's report, or when it should have ended."""
         grace_s = PLAYBACK_REPORT_MS / 1000 if turn.reports else 0.0
-        self._later(left_s + grace_s, _TurnOver(turn))
-
-    def _close_turn(self, turn: Turn, end_reason: EndReason | None = None) -> None:
-        """Close the turn that is being answered, unless that is done already."""
-        if turn is self._turn:
-            self._turn = None
-            self._write_turn(turn, end_reason or turn.end_reason())
-
-    def _write_turn(self, turn: Turn, end_reason: EndReason) -> bool:
-        """Record a turn; of decisions on events that are not spoken, only some. Whether it was."""
-        if turn.kind == "event" and not self._deciding.records(turn):
-            return False
-        self._outbox.put(TurnClosed(self._recorder.turn(turn, end_reason).to_dict()))
-        return True
+        self._timers.later(left_s + grace_s, _TurnOver(turn))
 
     def _on_playback(self, report: ReportPlayback) -> None:
-        turn, reply = self._turn, self._reply
+        reply = self._reply
         if reply is None or reply.id != report.response_id:
             return
         message = reply.message if reply.plan.modality == "audio" else None
         if report.state == "stopped" and message is not None and message.id in self._conversation:
             self._conversation.truncate(message.id, report.played_ms)
-            self._record_reply(reply)
-        if turn is None or turn.reply is not reply:
-            return
-        turn.reports = True
-        if report.state == "started":
-            turn.marks.stamp("client_playback_started")
-            if report.voice_to_voice_ms is not None:
-                turn.marks.fact("client_voice_to_voice_ms", round(report.voice_to_voice_ms, 1))
-        elif report.state in ("stopped", "ended"):
-            turn.marks.stamp(f"client_playback_{report.state}")
-            if reply.closed:
-                self._close_turn(turn)
-
-    # --- time and records ----------------------------------------------------------------------------
+            self._turns.record_reply(reply)
+        self._turns.on_playback(report, reply)
 
     def _on_time_up(self, reason: str) -> None:
         quiet_s = self._clock() - self._last_heard_at
         if reason == "idle" and quiet_s < self._bounds.idle_s:
-            self._later(self._bounds.idle_s - quiet_s, _TimeUp("idle"))
+            self._timers.later(self._bounds.idle_s - quiet_s, _TimeUp("idle"))
             return
         if reason == "hang_up" and (self._listening.in_turn or self._reply is None or not self._reply.hang_up):
             return  # the user spoke again before the call ended
         self._ending = reason
-
-    def _record_reply(self, reply: Reply) -> None:
-        if reply.message is not None and reply.message.id in self._conversation:
-            turn = self._turn if self._turn is not None and self._turn.reply is reply else None
-            self._recorder.reply(reply, turn_index=self._turn_index(turn))
-
-    def _record(self, item: Item, *, heard_ms: float | None = None, audio_ms: float | None = None) -> None:
-        turn_index = self._turn_index(self._asked or self._turn)
-        self._recorder.item(item, turn_index=turn_index, heard_ms=heard_ms, audio_ms=audio_ms)
-
-    def _turn_index(self, turn: Turn | None) -> int:
-        """The turn's, or that of the last one begun."""
-        return turn.index if turn is not None else max(0, self._turns - 1)
 
     def _new_item_id(self) -> str:
         return self._new_id("item")

@@ -372,10 +372,10 @@ def check_nothing_left(talk: Talk) -> None:
     session = talk.session
     assert not session._tasks
     assert not session._side
-    assert not session._deferred
-    assert not session._awaited
+    assert not session._inbox._deferred
+    assert not session._transcripts.awaited
     assert session._due is None
-    assert session._turn is None
+    assert session._turns.answering is None
     assert not any(reply for reply in [session._reply] if reply is not None and not reply.closed)
     names = [task.get_name() for task in asyncio.all_tasks()]
     assert not any(name.startswith(("resp", "think", "sentences", "synthesize", "room")) for name in names)

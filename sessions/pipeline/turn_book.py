@@ -1,0 +1,111 @@
+"""The turns of a conversation: which is being answered, which still waits for an answer, and what is kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sessions.pipeline.conversation import Conversation
+from sessions.pipeline.messages import Item, MessageItem, ReportPlayback, TurnClosed
+from sessions.pipeline.outbox import Outbox
+from sessions.pipeline.recorder import Recorder
+from sessions.pipeline.replying import Reply
+from sessions.pipeline.turns import Turn
+from telemetry.names import EndReason
+from telemetry.trace import TurnMarks
+
+
+class TurnBook:
+    """`answering` is the turn whose reply is made or heard, `asked` one that has no reply yet.
+
+    `worth_keeping` says whether a turn that ended is to be recorded.
+    """
+
+    def __init__(
+        self, recorder: Recorder, conversation: Conversation, outbox: Outbox, *, worth_keeping: Callable[[Turn], bool]
+    ) -> None:
+        self._recorder = recorder
+        self._conversation = conversation
+        self._outbox = outbox
+        self._worth_keeping = worth_keeping
+        self.answering: Turn | None = None
+        self.asked: Turn | None = None
+        self.count = 0
+
+    # --- their course ---
+
+    def new(self, marks: TurnMarks, *, item_id: str | None = None, user_end_sample: int | None = None) -> Turn:
+        """A turn of the user's, spoken if there is an `item_id`, or else one that nobody asked for."""
+        marks.stamp("turn_open")
+        spoke = item_id is not None
+        asked = any(isinstance(item, MessageItem) and item.role == "user" for item in self._conversation)
+        self.count += 1
+        return Turn(
+            index=self.count - 1,
+            marks=marks,
+            kind="plain" if spoke else "text" if asked else "agent_initiated",
+            initiator="user" if spoke or asked else "agent",
+            item_id=item_id,
+            user_end_sample=user_end_sample,
+        )
+
+    def answer(self, turn: Turn, reply: Reply) -> None:
+        """`reply` answers `turn`; the turn before is over."""
+        self.close(self.answering)
+        turn.marks.stamp("turn_committed")
+        turn.reply = reply
+        self.answering = turn
+        if turn is self.asked:
+            self.asked = None
+
+    def answered_by(self, reply: Reply) -> Turn | None:
+        """The turn that `reply` answers, while it is open."""
+        turn = self.answering
+        return turn if turn is not None and turn.reply is reply else None
+
+    def close(self, turn: Turn | None, end_reason: EndReason | None = None) -> None:
+        """The turn being answered is over. Nothing happens for any other: it was closed before."""
+        if turn is not None and turn is self.answering:
+            self.answering = None
+            self.write(turn, end_reason or turn.end_reason())
+
+    def dismiss(self, item_id: str) -> None:
+        """Nobody spoke: there was no turn."""
+        if self.asked is not None and self.asked.item_id == item_id:
+            self.asked = None
+
+    def on_playback(self, report: ReportPlayback, reply: Reply) -> None:
+        """What the client played of `reply` goes into the marks of its turn, which ends with it."""
+        turn = self.answered_by(reply)
+        if turn is None:
+            return
+        turn.reports = True
+        match report.state:
+            case "started":
+                turn.marks.stamp("client_playback_started")
+                if report.voice_to_voice_ms is not None:
+                    turn.marks.fact("client_voice_to_voice_ms", round(report.voice_to_voice_ms, 1))
+            case "stopped" | "ended":
+                turn.marks.stamp(f"client_playback_{report.state}")
+                if reply.closed:
+                    self.close(turn)
+
+    # --- their records ---
+
+    def write(self, turn: Turn, end_reason: EndReason) -> bool:
+        """Record a turn that has ended, if it is worth keeping. Whether it was."""
+        if not self._worth_keeping(turn):
+            return False
+        self._outbox.put(TurnClosed(self._recorder.turn(turn, end_reason).to_dict()))
+        return True
+
+    def record(self, item: Item, *, heard_ms: float | None = None, audio_ms: float | None = None) -> None:
+        turn_index = self._index(self.asked or self.answering)
+        self._recorder.item(item, turn_index=turn_index, heard_ms=heard_ms, audio_ms=audio_ms)
+
+    def record_reply(self, reply: Reply) -> None:
+        if reply.message is not None and reply.message.id in self._conversation:
+            self._recorder.reply(reply, turn_index=self._index(self.answered_by(reply)))
+
+    def _index(self, turn: Turn | None) -> int:
+        """The turn's, or that of the last one begun."""
+        return turn.index if turn is not None else max(0, self.count - 1)
