@@ -69,6 +69,7 @@ CLIENTS: Final = (
     Client("agents-browser", HERE / "agents_js", driver="browser"),
     Client("agents-python", HERE / "agents_python", ("connect-agents-python.md",)),
     Client("pipecat", HERE / "pipecat", ("connect-pipecat.md",)),
+    Client("livekit", HERE / "livekit", ("connect-livekit.md",)),
 )
 
 
