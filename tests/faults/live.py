@@ -21,12 +21,13 @@ QUICK = "connect_timeout_s: 1, first_output_timeout_s: 0.8, stall_timeout_s: 0.4
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One agent's file: `stt`, `llm` and `tts` are the bodies of those parts, without their braces."""
+    """One agent's file: `stt`, `llm`, `tts` and `feed` are the bodies of those parts, without their braces."""
 
     slug: str
     stt: str = "account: good, model: whisper-1"
     llm: str = "account: good, model: any"
     tts: str = "account: good, model: tts-1"
+    feed: str = "mode: 'off'"
 
     def yaml(self) -> str:
         return f"""\
@@ -38,6 +39,7 @@ class Agent:
     llm: {{{self.llm}}}
     tts: {{{self.tts}}}
     turn_detection: {{type: server_vad, silence_duration_ms: 300}}
+    feed: {{{self.feed}}}
 """
 
 

@@ -52,13 +52,13 @@ def sequence(r: Random, name: str, situation: Situation, sounds: Sounds, *, most
 def _some_steps(r: Random, event_id: str, situation: Situation, sounds: Sounds) -> list[Step]:
     match r.random():
         case chance if chance < 0.08:
-            return [Pause(r.choice([0.0, 0.01, 0.05, 0.2]))]
+            return [Pause(r.choice([0.0, 0.01, 0.05, 0.1]))]
         case chance if chance < 0.16:
-            return [Pause(0.3, r.choice(MOMENTS))]
+            return [Pause(0.2, r.choice(MOMENTS))]
         case chance if chance < 0.20:
             return _spoken(r, event_id, sounds)
         case chance if chance < 0.21:
-            retrieve = {"type": "conversation.item.retrieve", "item_id": "@item0"}
+            retrieve = {"type": "conversation.item.retrieve", "item_id": "nobody"}
             return [_made(r, retrieve, f"{event_id}.{n}", situation, broken=False) for n in range(FLOOD)]
         case _:
             event = good_event(r, sounds)
@@ -119,3 +119,9 @@ def farewell(name: str) -> list[Frame]:
         {"type": "conversation.item.retrieve", "item_id": "nobody", "event_id": f"{name}.last"},
     ]
     return [Frame(json.dumps(event), "good", event["type"], event["event_id"]) for event in events]
+
+
+def cancels(name: str, responses: Sequence[str]) -> list[Frame]:
+    """One for each response that is still running, or was a moment ago."""
+    events = [{"type": "response.cancel", "response_id": one, "event_id": f"{name}.{one}"} for one in responses]
+    return [Frame(json.dumps(event), "open", event["type"], event["event_id"]) for event in events]

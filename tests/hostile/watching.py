@@ -10,7 +10,7 @@ import msgspec
 
 from tests.hostile.breaking import Frame
 from tests.hostile.events import Event
-from tests.hostile.sequences import Pause, Step, farewell, resolved
+from tests.hostile.sequences import Pause, Step, cancels, farewell, resolved
 from tests.invariants import Broken, Invariants, must
 
 ANSWERS = {
@@ -50,6 +50,8 @@ class Watch:
         self._unreadable = 0
         self._made_by_server: set[str] = set()
         self._news = asyncio.Event()
+        self._began = asyncio.get_running_loop().time()
+        self._noted, self._repeated = "", 0
 
     # --- what is sent ---
 
@@ -68,7 +70,8 @@ class Watch:
                 self._spare[frame.kind] += 1
         self._unreadable += frame.verdict == "open" and _may_be_no_json(frame)
         data = resolved(frame.data, self._known)
-        self.last.append(f"> {data[:200]!r}")
+        self._noted = ""
+        self._note("sent", f"> {data[:200]!r}")
         return data
 
     # --- what is seen ---
@@ -77,12 +80,21 @@ class Watch:
         event: Event = msgspec.json.decode(message)
         self.events += 1
         self.kinds[event["type"]] += 1
-        if not event["type"].endswith(".delta"):
-            self.last.append(f"< {message[:200]!r}")
+        self._note(event["type"], f"< {message[:200]!r}")
         self._rules.see(event)
         self._remember(event)
         self._settle(event)
         self._news.set()
+
+    def _note(self, kind: str, line: str) -> None:
+        """Keep a line of what was said; of events of one kind in a row, the last."""
+        at = f"{asyncio.get_running_loop().time() - self._began:8.3f} "
+        if kind == self._noted:
+            self._repeated += 1
+            self.last[-1] = f"{at}{line} (the {self._repeated}th in a row)"
+        else:
+            self._noted, self._repeated = kind, 1
+            self.last.append(at + line)
 
     def _remember(self, event: Event) -> None:
         match event:
@@ -198,9 +210,12 @@ async def perform(steps: Sequence[Step], watch: Watch, send: Send) -> None:
                 await watch.until_more(moment, seconds)
 
 
-async def settled(name: str, watch: Watch, send: Send, *, within_s: float) -> None:
-    """Bring a sequence to its end: what is owed must come within `within_s`, and the session still answer."""
-    for frame in farewell(name):
+async def settled(name: str, watch: Watch, send: Send, *, within_s: float, in_haste: bool = False) -> None:
+    """Bring a sequence to its end: what is owed must come within `within_s`, and the session still answer.
+
+    In haste, responses are not heard to their end but cancelled.
+    """
+    for frame in [*farewell(name), *(cancels(name, watch.open) if in_haste else [])]:
         await send(watch.sends(frame))
     if not await watch.until(lambda: not watch.lacking(), within_s):
         raise Broken(f"{name}: after {within_s} s still lacking: {'; '.join(watch.lacking())}")
