@@ -45,11 +45,12 @@ class Conversation:
     def has_call(self, call_id: str) -> bool:
         return any(isinstance(item, CallItem) and item.call_id == call_id for item in self)
 
-    def get(self, item_id: str, *, code: str = "item_retrieve_invalid_item_id") -> Item:
+    def get(self, item_id: str, *, code: str = "item_retrieve_invalid_item_id", param: str = "item_id") -> Item:
+        """The item, or a ClientError of this `code` that blames `param`."""
         try:
             return self._items[item_id]
         except KeyError:
-            raise ClientError(f"Item with item_id not found: {item_id}", code=code, param="item_id") from None
+            raise ClientError(f"Item with item_id not found: {item_id}", code=code, param=param) from None
 
     def add(self, item: Item, previous_id: str | None = None) -> str | None:
         """Insert after `previous_id` (None: at the end, "root": first); the id now before it, or None."""
@@ -149,7 +150,7 @@ class Conversation:
             return len(self._order)
         if previous_id == "root":
             return 0
-        self.get(previous_id, code="item_create_invalid_previous_item_id")
+        self.get(previous_id, code="item_create_invalid_previous_item_id", param="previous_item_id")
         return self._order.index(previous_id) + 1
 
 

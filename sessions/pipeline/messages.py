@@ -87,7 +87,8 @@ class ResponseOptions:
     """What a client asks of one response; None means "as the session has it".
 
     `input` replaces the history as context: items, or ids of items to refer to. `in_conversation` false
-    is an out-of-band response: nothing of it enters the conversation.
+    is an out-of-band response: nothing of it enters the conversation. `spelling` is the protocol's own note
+    on how to write the response; nothing here reads it.
     """
 
     instructions: str | None = None
@@ -99,6 +100,7 @@ class ResponseOptions:
     metadata: Mapping[str, str] | None = None
     in_conversation: bool = True
     input: tuple[Item | str, ...] | None = None
+    spelling: object = None
 
 
 # --- commands ------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from agents.errors import ContextFull, ProviderError
 from agents.interfaces import CompletionOptions, Message, ReplyRequest, ToolSpec, VoiceOptions
@@ -97,14 +96,13 @@ class _View:
 
 def _asks_for_nothing(options: ResponseOptions) -> bool:
     """A client that only says "speak", into an empty conversation, is greeted."""
-    return options == replace(ResponseOptions(), metadata=options.metadata, modality=options.modality)
+    bare = ResponseOptions(metadata=options.metadata, modality=options.modality, spelling=options.spelling)
+    return options == bare
 
 
 def _context(options: ResponseOptions, conversation: Conversation) -> list[Item] | None:
     """The items the response is to see instead of the conversation, if the client says so."""
     if options.input is None:
         return None
-    return [
-        conversation.get(item, code="item_reference_not_found") if isinstance(item, str) else item
-        for item in options.input
-    ]
+    code, param = "item_reference_not_found", "response.input"
+    return [conversation.get(item, code=code, param=param) if isinstance(item, str) else item for item in options.input]

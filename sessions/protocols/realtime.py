@@ -22,7 +22,7 @@ from sessions.protocols import realtime_items as items
 from sessions.protocols.base import Decoded, Opening, WireMessage
 from sessions.protocols.realtime_feed import push_event
 from sessions.protocols.realtime_prompt import filled
-from sessions.protocols.realtime_responses import Responses
+from sessions.protocols.realtime_responses import Responses, Spelling
 from sessions.protocols.realtime_session import (
     Kind,
     WireSession,
@@ -30,6 +30,7 @@ from sessions.protocols.realtime_session import (
     check_tools,
     core_choice,
     core_voice,
+    format_name,
     modality,
     patch_of,
     token_limit,
@@ -195,7 +196,7 @@ class RealtimeProtocol:
             instructions = text if instructions is None else instructions
         check_length(instructions or "", self._bounds.instructions_chars, "response.instructions")
         check_tools(asked.tools or (), self._bounds, "response.tools")
-        voice = asked.audio.output.voice if asked.audio and asked.audio.output else None
+        voice, spelling = self._voice(asked.audio.output if asked.audio else None)
         may = self._may
         return core.ResponseOptions(
             instructions=may("instructions", "response.instructions", instructions),
@@ -209,15 +210,23 @@ class RealtimeProtocol:
                 "tools", "response.tool_choice", core_choice(asked.tool_choice) if asked.tool_choice else None
             ),
             max_output_tokens=token_limit(asked.max_output_tokens) if asked.max_output_tokens else None,
-            voice=may(
-                "voice",
-                "response.audio.output.voice",
-                core_voice(self._session.spec, voice_name(voice)) if voice else None,
-            ),
+            voice=voice,
             metadata=asked.metadata,
             in_conversation=asked.conversation != "none",
             input=self._context(asked.input),
+            spelling=spelling,
         )
+
+    def _voice(self, asked: wire.AudioOutput | None) -> tuple[str | None, Spelling | None]:
+        """The voice of one response, and how it is written."""
+        if asked is None:
+            return None, None
+        given = voice_name(asked.voice) if asked.voice else None
+        name = self._may("voice", "response.audio.output.voice", given)
+        form = format_name(asked.format) if asked.format else None
+        form = self._may("formats", "response.audio.output.format", form)
+        spelling = Spelling(form, name) if form or name else None
+        return core_voice(self._session.spec, name) if name else None, spelling
 
     def _may(self, override: Override, param: str, value: T | None) -> T | None:
         """The value, unless this client may not choose it: then as the session has it."""
@@ -248,13 +257,13 @@ class RealtimeProtocol:
             case core.TextOut():
                 return self._responses.text(event)
             case core.OutputStarted():
-                return self._responses.output_started(event, self._shown.output_format)
+                return self._responses.output_started(event)
             case core.OutputDone():
                 return self._responses.output_done(event)
             case core.ResponseStarted():
                 return self._responses.started(event, self._shown.output_format, self._shown.shown_voice(event.voice))
             case core.ResponseDone():
-                return self._responses.done(event, self._shown.output_format, self._shown.shown_voice(event.voice))
+                return self._responses.done(event, self._shown.shown_voice(event.voice))
             case core.Configured():
                 return self._configured(event)
             case core.ErrorOccurred():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from agents.errors import ContextFull
@@ -23,6 +24,16 @@ from sessions.protocols import realtime_items as items
 from sessions.protocols.realtime_audio import FORMATS, AudioEncoder, AudioFormat, to_base64
 
 Emit = Callable[..., str]
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a client wants one response written: its audio's format, and the name it has for the voice."""
+
+    form: AudioFormat | None = None
+    voice: str | None = None
+
+
 AUDIO_TOKEN_MS = 50
 """OpenAI counts one token for each 50 ms of an assistant's audio; so do we, and hold text tokens apart."""
 
@@ -83,13 +94,16 @@ class Responses:
         self._extensions = extensions
         self._open: dict[str, Output] = {}
         self._said: dict[str, dict[str, str]] = {}
+        self._forms: dict[str, AudioFormat] = {}
 
     def started(self, event: ResponseStarted, form: AudioFormat, voice: str) -> list[str]:
         self._said[event.response_id] = {}
-        response = self._response(event, form, voice)
+        spelling = event.options.spelling
+        self._forms[event.response_id] = (isinstance(spelling, Spelling) and spelling.form) or form
+        response = self._response(event, voice)
         return [self._emit("response.created", response=response)]
 
-    def output_started(self, event: OutputStarted, form: AudioFormat) -> list[str]:
+    def output_started(self, event: OutputStarted) -> list[str]:
         place = {"response_id": event.response_id, "output_index": event.output_index}
         blank = (
             dataclasses.replace(event.item, arguments="")
@@ -101,7 +115,7 @@ class Responses:
         if event.in_conversation:
             messages.append(self._emit("conversation.item.added", previous_item_id=event.previous_id, item=item))
         if isinstance(event.item, MessageItem):
-            output = self._open[event.item.id] = Output(event, form, self._emit)
+            output = self._open[event.item.id] = Output(event, self._forms[event.response_id], self._emit)
             messages.append(self._emit("response.content_part.added", **output.place, part=output.part("")))
         return messages
 
@@ -153,10 +167,11 @@ class Responses:
         self._said.setdefault(event.response_id, {})[event.item.id] = "".join(output.text)
         return [*last, *output.closing()]
 
-    def done(self, event: ResponseDone, form: AudioFormat, voice: str) -> list[str]:
+    def done(self, event: ResponseDone, voice: str) -> list[str]:
         output = [items.shown(self._as_sent(event.response_id, item, event.modality)) for item in event.output]
         self._said.pop(event.response_id, None)
-        response = self._response(event, form, voice)
+        response = self._response(event, voice)
+        self._forms.pop(event.response_id)
         response |= {
             "status": event.status,
             "status_details": _status_details(event),
@@ -173,7 +188,10 @@ class Responses:
         part = Content("audio", transcript=text) if modality == "audio" else Content("text", text=text)
         return dataclasses.replace(item, content=(part,))
 
-    def _response(self, event: ResponseStarted | ResponseDone, form: AudioFormat, voice: str) -> dict[str, Any]:
+    def _response(self, event: ResponseStarted | ResponseDone, voice: str) -> dict[str, Any]:
+        spelling = event.options.spelling
+        own_voice = isinstance(spelling, Spelling) and spelling.voice
+        form = self._forms[event.response_id]
         return {
             "id": event.response_id,
             "object": "realtime.response",
@@ -183,7 +201,7 @@ class Responses:
             "conversation_id": self._conversation_id if event.options.in_conversation else None,
             "output_modalities": [event.modality],
             "max_output_tokens": event.max_output_tokens or "inf",
-            "audio": {"output": {"format": FORMATS[form], "voice": voice}},
+            "audio": {"output": {"format": FORMATS[form], "voice": own_voice or voice}},
             "metadata": event.options.metadata,
             "usage": None,
         }

@@ -14,6 +14,7 @@ from agents.spec import FeedSpec
 from sessions.pipeline import messages as core
 from sessions.pipeline.bounds import Bounds
 from sessions.protocols.realtime_audio import MAX_APPEND_BYTES
+from sessions.protocols.realtime_responses import Spelling
 from tests.unit.sessions.protocols.helpers import GUIDE, Client, b64
 
 USER = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
@@ -223,6 +224,7 @@ def test_a_response_takes_all_its_options() -> None:
             metadata={"client_event_id": "x"},
             in_conversation=False,
             input=("i", text_item("new", "user", "hi")),
+            spelling=Spelling("audio/pcm", "v"),
         )
     )
 
@@ -242,7 +244,7 @@ def test_a_client_without_the_right_cannot_steer_a_response() -> None:
             "instructions": "Swear.",
             "tools": [{"type": "function", "name": "f"}],
             "tool_choice": "required",
-            "audio": {"output": {"voice": "v"}},
+            "audio": {"output": {"voice": "v", "format": {"type": "audio/pcmu"}}},
             "output_modalities": ["text"],
             "metadata": {"a": "b"},
         },
@@ -250,6 +252,7 @@ def test_a_client_without_the_right_cannot_steer_a_response() -> None:
 
     assert command == core.CreateResponse(core.ResponseOptions(metadata={"a": "b"}))
     assert sorted(client.protocol.refused) == [
+        "response.audio.output.format",
         "response.audio.output.voice",
         "response.instructions",
         "response.output_modalities",
@@ -277,12 +280,16 @@ def test_a_client_without_the_right_has_no_system_messages() -> None:
         ({"metadata": {str(n): "" for n in range(17)}}, "invalid_value", "response.metadata"),
         ({"max_output_tokens": 0}, "invalid_value", "response.max_output_tokens"),
         ({"prompt": {"id": "p"}}, "invalid_value", "response.prompt.id"),
+        ({"instructions": "x" * 11}, "invalid_value", "response.instructions"),
+        ({"tools": [{"type": "function", "name": "f"}] * 2}, "invalid_value", "response.tools"),
+        ({"input": [{"type": "item_reference", "id": "i"}] * 3}, "invalid_value", "response.input"),
         ({"tools": [{"type": "mcp", "server_label": "x"}]}, "invalid_value", "response.tools[0].type"),
         ({"input": [{"type": "message", "role": "user"}]}, "missing_required_parameter", "response.input[0].content"),
     ],
 )
 def test_bad_responses_are_refused(response: dict[str, Any], code: str, param: str) -> None:
-    error = Client().is_refused("response.create", response=response, event_id="e1")
+    bounds = Bounds(instructions_chars=10, tools=1, conversation_items=2)
+    error = Client(bounds=bounds).is_refused("response.create", response=response, event_id="e1")
 
     assert (error["code"], error["param"], error["event_id"]) == (code, param, "e1")
 

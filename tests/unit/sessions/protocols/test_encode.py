@@ -149,7 +149,7 @@ def test_metadata_comes_back() -> None:
 
 
 def test_usage_counts_text_and_audio() -> None:
-    (done,) = Client().sees(ended(audio_ms=1_000, status="cancelled"))
+    done = Client().sees(started(), ended(audio_ms=1_000, status="cancelled"))[-1]
 
     assert done["response"]["usage"] == {
         "total_tokens": 57,
