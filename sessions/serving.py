@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from agents.errors import Overloaded
 from sessions.cluster.handles import SessionHandle, Stalled
-from sessions.pipeline.messages import ErrorOccurred, SessionEnded
+from sessions.pipeline.messages import Answer, Answered, Command, ErrorOccurred, Event, SessionEnded
 from sessions.protocols.base import WireMessage, WireProtocol
 from sessions.transports.base import Transport
 from telemetry import counters, names
@@ -51,17 +51,22 @@ async def serve(transport: Transport, protocol: WireProtocol, handle: SessionHan
 async def _read(transport: Transport, protocol: WireProtocol, handle: SessionHandle, write_timeout_s: float) -> None:
     async for data in transport:
         decoded = protocol.decode(data) if len(data) < BIG_MESSAGE else await asyncio.to_thread(protocol.decode, data)
-        await _send(transport, decoded.replies, write_timeout_s)
-        for command in decoded.commands:
+        for command in (*map(Answer, decoded.replies), *decoded.commands):
             try:
                 await handle.send(command)
             except Stalled:
                 raise _Over(1013, "failed") from None
             except Overloaded as error:
-                event_id = getattr(command, "event_id", None)
-                refusal = ErrorOccurred(str(error), "rate_limit_exceeded", None, event_id, "server_error")
-                await _send(transport, protocol.encode(refusal), write_timeout_s)
+                await _send(transport, protocol.encode(_instead(command, error)), write_timeout_s)
     raise _Over(None, transport.ended_by)
+
+
+def _instead(command: Command, full: Overloaded) -> Event:
+    """What is said at once, out of turn, to a command that found no room."""
+    if isinstance(command, Answer):
+        return Answered(command.message)
+    event_id = getattr(command, "event_id", None)
+    return ErrorOccurred(str(full), "rate_limit_exceeded", None, event_id, "server_error")
 
 
 async def _write(transport: Transport, protocol: WireProtocol, handle: SessionHandle, write_timeout_s: float) -> None:

@@ -40,6 +40,8 @@ from sessions.pipeline.listening import (
     UserStarted,
 )
 from sessions.pipeline.messages import (
+    Answer,
+    Answered,
     AppendAudio,
     AudioCleared,
     AudioCommand,
@@ -389,6 +391,8 @@ class LiveSession:
                 self._create_response(command)
             case CancelResponse():
                 self._cancel_response(command)
+            case Answer(message):
+                self._outbox.put(Answered(message))
             case ReportPlayback():
                 self._on_playback(command)
             case AppendAudio() | CommitAudio() | ClearAudio() | PushEvent():

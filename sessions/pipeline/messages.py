@@ -212,6 +212,14 @@ class PushEvent:
     event_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the protocol itself says to a client, in its turn among the answers to commands; see `Answered`."""
+
+    message: object
+    event_id: str | None = None
+
+
 AudioCommand = AppendAudio | CommitAudio | ClearAudio
 Command = (
     AudioCommand
@@ -225,6 +233,7 @@ Command = (
     | CancelResponse
     | ReportPlayback
     | PushEvent
+    | Answer
 )
 
 
@@ -436,6 +445,13 @@ class ErrorOccurred:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """An `Answer` whose turn has come: `message` is as the protocol made it, ready for the wire."""
+
+    message: object
+
+
+@dataclass(frozen=True, slots=True)
 class SessionEnded:
     """The last event.
 
@@ -472,4 +488,5 @@ Event = (
     | TurnClosed
     | ErrorOccurred
     | SessionEnded
+    | Answered
 )

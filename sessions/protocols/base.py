@@ -15,7 +15,10 @@ WireMessage = str | bytes | Audio
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What one message from the client meant: commands for the session, and replies that need none."""
+    """What one message from the client meant: commands for the session, and replies that need none.
+
+    A reply is sent in its turn among the session's own answers: it comes back to `encode` as `Answered`.
+    """
 
     commands: Sequence[Command] = ()
     replies: Sequence[WireMessage] = ()

@@ -268,8 +268,8 @@ class RealtimeProtocol:
                 return self._configured(event)
             case core.ErrorOccurred():
                 return [self._error(event.kind, event.code, event.message, event.param, event.event_id)]
-            case core.SessionEnded():
-                return self._ended(event)
+            case core.Answered() | core.SessionEnded():
+                return [str(event.message)] if isinstance(event, core.Answered) else self._ended(event)
             case core.ReplyHeld() | core.TranscriptPartial() | core.SourceShown() | core.TurnClosed():
                 return self._extension(event) if self._extensions else []
             case (

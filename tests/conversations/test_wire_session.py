@@ -187,3 +187,31 @@ def test_what_a_secret_chose_holds_from_the_start_and_may_be_changed() -> None:
             assert (await me.update(output_modalities=["audio"]))["output_modalities"] == ["audio"]
 
     run(talk())
+
+
+def test_answers_come_in_the_order_of_what_they_answer_errors_too() -> None:
+    async def talk() -> None:
+        async with connected() as me:
+            await me.say("hello", "a")
+            await me.send("session.update", session={"tool_choice": "perhaps"}, event_id="bad")
+            await me.send("session.update", session={})
+            await me.send("nonsense", event_id="worse")
+            await me.append(tone(500, 24_000))
+            await me.send("input_audio_buffer.clear")
+            await me.send("conversation.item.create", item={}, event_id="worst")
+            await me.send("conversation.item.delete", item_id="a")
+            await me.until("conversation.item.deleted")
+            answers = [kind for kind in me.kinds()[1:] if "speech" not in kind]
+            assert answers == [
+                "conversation.item.added",
+                "conversation.item.done",
+                "error",
+                "session.updated",
+                "error",
+                "input_audio_buffer.cleared",
+                "error",
+                "conversation.item.deleted",
+            ]
+            assert [event["error"]["event_id"] for event in me.all("error")] == ["bad", "worse", "worst"]
+
+    run(talk())

@@ -11,6 +11,8 @@ import pytest
 from agents.errors import Overloaded
 from sessions.cluster.handles import Stalled
 from sessions.pipeline.messages import (
+    Answer,
+    Answered,
     AudioCleared,
     ClearAudio,
     Command,
@@ -34,7 +36,13 @@ class Plain:
         return Decoded([ClearAudio(str(data))], [f"got {data!s}"])
 
     def encode(self, event: Event) -> list[WireMessage]:
-        return [event.event_id or "error"] if isinstance(event, ErrorOccurred) else [type(event).__name__]
+        match event:
+            case ErrorOccurred():
+                return [event.event_id or "error"]
+            case Answered(message):
+                return [str(message)]
+            case _:
+                return [type(event).__name__]
 
 
 @dataclass
@@ -101,8 +109,9 @@ def refusing(error: Exception) -> Callable[[Command], None]:
 def test_what_is_said_on_both_sides_arrives_in_order() -> None:
     wire, session = Wire(["a", "b"]), Session([AudioCleared(), SessionEnded("closed")])
     served(wire, session)
-    assert wire.sent == ["hello", "got a", "got b", "AudioCleared", "SessionEnded"]
-    assert session.took == [ClearAudio("opening"), ClearAudio("a"), ClearAudio("b")]
+    assert wire.sent == ["hello", "AudioCleared", "SessionEnded"]
+    a, b = ClearAudio("a"), ClearAudio("b")
+    assert session.took == [ClearAudio("opening"), Answer("got a"), a, Answer("got b"), b]
     assert (wire.closed, session.closed) == ((1000, "closed"), "closed")
 
 
@@ -125,8 +134,18 @@ def test_a_client_that_leaves_ends_its_session() -> None:
 def test_a_full_inbox_refuses_the_command_and_the_connection_lives() -> None:
     wire, session = Wire(["no", "b"]), Session([SessionEnded("closed")], refusing(Overloaded()))
     served(wire, session)
-    assert wire.sent == ["hello", "got no", "no", "got b", "SessionEnded"]
-    assert session.took == [ClearAudio("opening"), ClearAudio("b")]
+    assert wire.sent == ["hello", "no", "SessionEnded"]
+    assert session.took == [ClearAudio("opening"), Answer("got no"), Answer("got b"), ClearAudio("b")]
+
+
+def test_the_protocols_own_answers_are_given_even_if_the_inbox_is_full() -> None:
+    def take(command: Command) -> None:
+        if isinstance(command, Answer):
+            raise Overloaded
+
+    wire = Wire(["a"])
+    served(wire, Session([SessionEnded("closed")], take))
+    assert wire.sent == ["hello", "got a", "SessionEnded"]
 
 
 def test_audio_that_is_not_processed_closes_the_connection() -> None:
