@@ -22,9 +22,11 @@ from agents.providers.openai_compatible.client import Client, Clients
 from agents.providers.openai_compatible.realtime_stt import RealtimeSTT
 from agents.providers.scripted import ScriptedSTT, tone
 from agents.spec import Account, STTSpec
+from sessions.pipeline.messages import TranscriptCompleted, TranscriptDelta, TranscriptPartial
 from sessions.pipeline.utterance import RATE, Utterance
 from telemetry.trace import TurnMarks
 from tests.fakes.scripted_server import ScriptedServer
+from tests.scenario import conversation
 
 SAID = "What time is it?"
 
@@ -317,3 +319,41 @@ async def test_the_next_account_hears_all_from_the_start(connect: Callable[..., 
     assert heard[-1] == Transcript("500 ms" if fault == "failed" else "1000 ms", final=True)
     assert utterance.marks.facts["stt_provider"] == "local"
     assert not any(transcript.settled for transcript in heard)
+
+
+async def test_a_user_who_pauses_is_heard_from_the_start_each_time_and_leaves_no_connection(
+    connect: Callable[..., Client], provider_server: ScriptedServer
+) -> None:
+    before = asyncio.all_tasks()
+    request = provider_server.last_id()
+    stt = RealtimeSTT(connect(stt_words_per_s=4), STTSpec(streaming=True))
+    async with conversation(stt=stt) as talk:
+        for _ in range(4):
+            await talk.speak(400)
+            await talk.silence(300)
+        completed = await talk.until_while_silent(TranscriptCompleted)
+        captions = [partial.text for partial in talk.all(TranscriptPartial)]
+    entries = provider_server.log(request)
+    assert completed.text == "".join(delta.text for delta in talk.all(TranscriptDelta)) == SAID
+    assert [len(text) for text in captions] == sorted(len(text) for text in captions)
+    assert len(entries) == 4
+    heard_s = [entry["asked"]["audio_s"] for entry in entries]
+    assert heard_s == sorted(heard_s)
+    assert heard_s[-1] > 2.5
+    assert asyncio.all_tasks() == before
+
+
+async def test_twenty_utterances_given_up_leave_neither_tasks_nor_connections(
+    connect: Callable[..., Client], provider_server: ScriptedServer
+) -> None:
+    before = asyncio.all_tasks()
+    request = provider_server.last_id()
+    client = connect()
+    for _ in range(20):
+        async with aclosing(hear(client, spoken())) as transcripts:
+            await anext(transcripts)
+    await asyncio.sleep(0.2)
+    assert asyncio.all_tasks() == before
+    entries = provider_server.log(request)
+    assert len(entries) == 20
+    assert all(entry["disconnected"] is not None for entry in entries)
