@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from sessions import host
 
 
+@csrf_exempt
 @require_safe
 @never_cache
 async def alive(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "alive"})
 
 
+@csrf_exempt
 @require_safe
 @never_cache
 async def ready(request: HttpRequest) -> JsonResponse:

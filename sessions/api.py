@@ -43,7 +43,9 @@ def endpoint(**views: View) -> View:
                 log.exception("request failed", extra={"status": answer.status})
             return _with_quota(request, json_answer(answer.body, status=answer.status, headers=answer.headers))
 
-    return csrf_exempt(answered)
+    exempt = csrf_exempt(answered)
+    exempt.views = views  # type: ignore[attr-defined]  # for the document of the API
+    return exempt
 
 
 def _with_quota(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

@@ -71,8 +71,8 @@ class NotFound(Refusal):
 
     status = 404
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, code="not_found")
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message, code="not_found", param=param)
 
 
 class UnknownModel(Refusal):

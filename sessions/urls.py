@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path, re_path, register_converter
 
-from sessions import paths, text_views, views
+from sessions import openapi, paths, text_views, views
 from sessions.api import endpoint
 from sessions.control import agents, sessions, turns
 
@@ -32,6 +32,7 @@ urlpatterns = [
     path("v1/agents/<agent:slug>/versions/<version:number>", endpoint(GET=agents.show_version)),
     path("v1/turns", endpoint(GET=turns.list_turns)),
     path("v1/turns/<turn:turn_id>", endpoint(GET=turns.show_turn)),
+    path("v1/openapi.json", endpoint(GET=openapi.openapi)),
     re_path(r"^v1/(?P<path>.*)$", views.unknown_path),
     path("", include("sessions.talk_urls")),
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Generic, Literal, Protocol, TypeVar
 
 from msgspec import Meta, Struct
 
-from sessions.errors import Refusal
+from sessions.errors import NotFound
 
 MOST = 100
 
@@ -49,5 +49,5 @@ def listed(
     return kind(data=data, first_id=first, last_id=last, has_more=len(found) > limit, **more)
 
 
-def no_such_cursor(after: str) -> Refusal:
-    return Refusal(f"There is nothing with the id '{after}' to go on after.", code="invalid_value", param="after")
+def no_such_cursor(after: str) -> NotFound:
+    return NotFound(f"There is nothing with the id '{after}' to go on after.", param="after")

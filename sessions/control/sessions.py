@@ -53,7 +53,7 @@ def create_session(caller: Principal, body: shapes.NewSession, request: HttpRequ
     )
 
 
-@operation(scope="sessions")
+@operation(scope="sessions", refusals=(404,))
 def list_sessions(caller: Principal, query: shapes.SessionQuery) -> shapes.SessionList:
     """Sessions that have begun, newest first: those of all processes."""
     return records.sessions(caller, query)

@@ -16,7 +16,7 @@ from sessions.operations import operation
 from telemetry.models import Turn
 
 
-@operation(scope="turns")
+@operation(scope="turns", refusals=(404,))
 def list_turns(caller: Principal, query: shapes.TurnQuery) -> shapes.TurnList:
     """Finished turns, newest first."""
     rows = of_agents(Turn.objects.order_by("-started_at", "-pk"), caller).defer("trace")

@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from agents.errors import ClientError
 
-Modalities = Annotated[list[Literal["audio", "text"]], Meta(min_length=1)]
+Modalities = Annotated[list[Literal["audio", "text"]], Meta(min_length=1, extra_json_schema={"maxItems": 1})]
 MaxTokens = Annotated[int, Meta(ge=1, le=4096)] | Literal["inf"]
 Milliseconds = Annotated[float, Meta(ge=0, le=1e9)]
 Unit = Annotated[float, Meta(ge=0, le=1)]

@@ -291,7 +291,7 @@ def shown_turn_detection(detection: TurnDetection) -> dict[str, Any] | None:
 
 
 def modality(asked: Sequence[Modality], within: str) -> Modality:
-    if len(set(asked)) > 1:
+    if len(asked) > 1:
         raise ClientError(
             'Ask for one modality, ["audio"] or ["text"]; audio always comes with its transcript.',
             param=f"{within}.output_modalities",
