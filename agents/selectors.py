@@ -163,7 +163,7 @@ def resolve_model(name: str | None, default: str) -> str | None:
     A slug means itself; no name and OpenAI's names mean `default`.
     """
     published = list_agents().values_list("slug", flat=True)
-    if name and published.filter(slug=name).exists():
+    if name and "\x00" not in name and published.filter(slug=name).exists():  # PostgreSQL takes no NUL
         return name
     if name and not _OPENAI_MODEL.match(name):
         return None

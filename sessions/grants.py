@@ -39,7 +39,21 @@ def granted(
 ) -> Grant:
     """`UnknownModel` if the caller may not use the agent, a ClientError if it may not grant all of this."""
     start = msgspec.to_builtins(session or SessionPatch())
+    if _holds_nul(start):
+        raise ClientError("A session cannot hold NUL characters.", param="session")
     spec = agent_for(caller, agent, version)
     if refused := sorted(set(overrides) - set(spec.overrides.server_keys)):
         raise ClientError(f"The agent does not let clients change: {', '.join(refused)}.", param=param)
     return Grant(spec, start, starting_session(spec, "realtime", start, settings.REPARTEE_BOUNDS), overrides)
+
+
+def _holds_nul(value: object) -> bool:
+    """Whether a NUL is in any text or key: PostgreSQL does not keep it."""
+    match value:
+        case str():
+            return "\x00" in value
+        case Mapping():
+            return any(_holds_nul(key) or _holds_nul(inner) for key, inner in value.items())
+        case list() | tuple():
+            return any(map(_holds_nul, value))
+    return False

@@ -218,7 +218,7 @@ def _without_null(schema: Json) -> Json:
 
 def _link(path: Json, address: Address, below: list[Address]) -> None:
     """What was listed or made at an address is what those below it are about: their first further variable."""
-    for method, pointer in (("get", "first_id"), ("post", "id")):
+    for method, pointer in (("get", "data/0/id"), ("post", "id")):
         if method not in path or not below:
             continue
         links = {}

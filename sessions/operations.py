@@ -83,7 +83,8 @@ def operation(
                 captured["body"] = parsed(request, body)
             if "request" in hints:
                 captured["request"] = request
-            return json_answer(await call(caller, **captured), status=status)
+            answer: dict[str, Any] = msgspec.to_builtins(await call(caller, **captured))
+            return json_answer(answer, status=status)
 
         return Described(
             view=view,
@@ -103,8 +104,9 @@ def operation(
 def queried(request: HttpRequest, kind: type[T]) -> T:
     """What stands after the "?" as `kind`. ClientError names what is wrong, given twice, or not known."""
     given: dict[str, str] = {}
+    fields = getattr(kind, "__struct_fields__", ())
     for name, values in request.GET.lists():
-        if len(values) > 1:
+        if len(values) > 1 and name in fields:
             raise ClientError(f"'{name[:100]}' is given more than once.", code="invalid_value", param=name[:100])
         given[name] = values[0]
     try:
@@ -112,6 +114,6 @@ def queried(request: HttpRequest, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         raise explain(error) from None
     for name in given:
-        if getattr(query, name) is None:  # msgspec takes the word "null" for nothing
+        if getattr(query, name, "") is None:  # msgspec takes the word "null" for nothing
             raise ClientError(f"'{name}': null is no value here; leave it out.", code="invalid_value", param=name)
     return query

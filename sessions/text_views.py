@@ -21,18 +21,22 @@ from sessions.api import json_answer, parsed
 from sessions.auth import Principal, authenticate_http
 from sessions.errors import UnknownResponse, request_id
 from sessions.host import new_id
+from sessions.operations import described, queried
 from sessions.protocols.chat_completions import ChatRequest, ChatWriter, read_chat
 from sessions.protocols.responses_answers import ResponseWriter
 from sessions.protocols.responses_requests import ResponseRequest, read_response
 from sessions.text_records import TextSession
 from sessions.text_replies import TextOrder, TextReply
+from sessions.text_shapes import ChatCompletion, DeletedResponse, FollowQuery, Model, ModelList, Response
 from telemetry import counters, names
 
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """nginx would gather the events of a stream otherwise."""
 
 
+@described(scope="text", body=ChatRequest, answer=ChatCompletion, events=True, refusals=(404, 502, 504))
 async def chat_completions(request: HttpRequest) -> HttpResponseBase:
+    """Ask an agent in words, the way of chat completions."""
     principal = await authenticate_http(request, scope="text")
     asked = parsed(request, ChatRequest)
     spec = await database_sync_to_async(agent_for)(principal, asked.model)
@@ -55,7 +59,9 @@ async def chat_completions(request: HttpRequest) -> HttpResponseBase:
     return _whole(reply)
 
 
+@described(scope="text", body=ResponseRequest, answer=Response, events=True, refusals=(404, 502, 504))
 async def create_response(request: HttpRequest) -> HttpResponseBase:
+    """Ask an agent in words, the way of responses."""
     principal = await authenticate_http(request, scope="text")
     asked = parsed(request, ResponseRequest)
     spec = await database_sync_to_async(agent_for)(principal, asked.model)
@@ -91,14 +97,17 @@ async def create_response(request: HttpRequest) -> HttpResponseBase:
     return _whole(reply)
 
 
+@described(scope="text", query=FollowQuery, answer=Response, events=True, refusals=(404,))
 async def get_response(request: HttpRequest, response_id: str) -> HttpResponseBase:
     """The response as it stands; with `?stream=true` its events, from the one after `starting_after` on."""
     reply = await _stored(request, response_id)
-    if request.GET.get("stream", "").lower() not in ("true", "1"):
+    query = queried(request, FollowQuery)
+    if not query.stream:
         return json_answer(reply.shown())
-    return _streamed(reply, after=_after(request))
+    return _streamed(reply, after=_last_event(request) if query.starting_after is None else query.starting_after)
 
 
+@described(scope="text", answer=Response, refusals=(404,))
 async def cancel_response(request: HttpRequest, response_id: str) -> HttpResponse:
     """Stop it. One that has ended stays as it is, so this may be repeated."""
     reply = await _stored(request, response_id)
@@ -107,18 +116,23 @@ async def cancel_response(request: HttpRequest, response_id: str) -> HttpRespons
     return json_answer(reply.shown())
 
 
+@described(scope="text", answer=DeletedResponse, refusals=(404,))
 async def delete_response(request: HttpRequest, response_id: str) -> HttpResponse:
+    """Stop a response, and forget it."""
     reply = await _stored(request, response_id)
     (await host.current()).replies.forget(reply)
     return json_answer({"id": response_id, "object": "response", "deleted": True})
 
 
+@described(scope="text", answer=ModelList)
 async def list_models(request: HttpRequest) -> HttpResponse:
+    """The agents that the key may use."""
     principal = await authenticate_http(request, scope="text")
     slugs = await database_sync_to_async(agents_of)(principal)
     return json_answer({"object": "list", "data": [_model(slug) for slug in slugs]})
 
 
+@described(scope="text", answer=Model, refusals=(404,))
 async def get_model(request: HttpRequest, model: str) -> HttpResponse:
     """An agent, also by one of OpenAI's names."""
     principal = await authenticate_http(request, scope="text")
@@ -150,11 +164,11 @@ async def _gone_on_from(response_id: str | None, principal: Principal) -> tuple[
     return reply.session, reply.conversation
 
 
-def _after(request: HttpRequest) -> int:
-    """The number of the last event that the client has: what it says itself, else what its EventSource says."""
-    given = request.GET.get("starting_after") or request.headers.get("Last-Event-ID") or "-1"
+def _last_event(request: HttpRequest) -> int:
+    """The number of the last event that the client has, as its EventSource says by itself; -1 for none."""
+    given = request.headers.get("Last-Event-ID") or "-1"
     if not given.removeprefix("-").isdecimal() or len(given) > 18:
-        raise ClientError("starting_after must be the number of an event.", param="starting_after")
+        raise ClientError("Last-Event-ID must be the number of an event.", param="Last-Event-ID")
     return int(given)
 
 

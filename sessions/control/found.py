@@ -63,15 +63,17 @@ async def find(caller: Principal, session_id: str) -> Found:
     running = None if owner is None else owner.control(session_id)
     ended = None if owner is None else owner.ended(session_id)
     snapshot = None if running is None else await running.snapshot()
-    found = Found(session_id, running, snapshot, ended, record, waiting)
+    begun = running is not None or ended is not None
+    found = Found(session_id, running, snapshot, ended, record, None if begun else waiting)
     if found.agent is None or not caller.may_use(found.agent):
         raise NotFound(f"There is no session '{session_id}', or not for this key.")
     return found
 
 
 def _recorded(session_id: str) -> tuple[Session | None, ClientSecret | None]:
+    """Its record; before there is one, the secret that opens it, also while it is just being opened."""
     record = Session.objects.filter(pk=session_id).first()
     if record is not None:
         return record, None
-    unclaimed = ClientSecret.objects.filter(opens_session=session_id, claimed_at=None)
-    return None, unclaimed.filter(expires_at__gt=timezone.now()).first()
+    alive = ClientSecret.objects.filter(expires_at__gt=timezone.now())
+    return None, alive.filter(opens_session=session_id).first()

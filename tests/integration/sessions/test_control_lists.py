@@ -317,6 +317,17 @@ async def test_a_session_waits_for_its_client_and_can_be_called_off(key: str) ->
     assert not await ClientSecret.objects.aexists()
 
 
+async def test_a_session_that_is_just_being_opened_waits_still(key: str) -> None:
+    made = await answer(key, "/v1/sessions", "POST")
+    await ClientSecret.objects.aupdate(claimed_at=datetime.now(UTC))
+    path = f"/v1/sessions/{made['id']}"
+
+    assert (await answer(key, path))["state"] == "waiting"
+    status, body = await ask(key, f"{path}/end", "POST")
+    assert (status, body["error"]["code"]) == (409, "session_begun")
+    assert await ClientSecret.objects.aexists()
+
+
 @pytest.mark.parametrize(
     ("body", "status", "param"),
     [
