@@ -101,6 +101,7 @@ class SessionAdmin(ReadOnlyAdmin):
             "session": obj,
             "lasted": duration(obj),
             "exchanges": conversation(obj),
+            "decisions": turns_of_session(obj.pk).filter(kind="event").count(),
             "spreads": spreads(turns_of_session(obj.pk)),
             "agent_url": agent_url,
             "privacy_url": f"{agent_url}#id_store_text" if agent_url else "",

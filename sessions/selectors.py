@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from django.db.models import Q
+
 from agents.models import Agent
 from sessions.models import ConversationItem, Session
 from telemetry.selectors import turns_of_session
@@ -36,14 +38,17 @@ class Exchange:
 
 
 def conversation(session: Session) -> list[Exchange]:
-    """The session's items, turn by turn; an item of no turn stands with the turn before it."""
+    """The session's items, turn by turn; an item of no turn stands with the turn before it.
+
+    Decisions on events that left no item are not among them: there may be one for every second.
+    """
     exchanges: dict[int, Exchange] = {}
     latest = 0
     items = session.items.select_related("content").order_by("index", "pk")
     for item in items:
         latest = latest if item.turn_index is None else item.turn_index
         exchanges.setdefault(latest, Exchange(latest)).bubbles.append(bubble(item))
-    for turn in turns_of_session(session.pk):
+    for turn in turns_of_session(session.pk).filter(~Q(kind="event") | Q(index__in=list(exchanges))):
         exchanges.setdefault(turn.index, Exchange(turn.index)).turn = TurnView.of(turn)
     return [exchanges[index] for index in sorted(exchanges)]
 

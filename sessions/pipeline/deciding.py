@@ -128,10 +128,11 @@ class Deciding:
             return None
         self._current = None
         reply, taken = decision.reply, decision.taken
-        if self.spoken and reply.reason == "turn_detected" and reply.played_ms <= 0:
-            self.feed.give_back(taken)  # the user spoke up before anything of it was heard
         outcome = _outcome(reply)
         counters.count(names.FEED_DECISIONS, outcome=outcome)
+        if reply.reason == "turn_detected" and reply.traceless:
+            self.feed.give_back(taken)  # the user spoke up: it can be made again
+            return decision
         counters.count(names.FEED_EVENTS, len(taken.waiting), outcome="decided")
         counters.count(names.FEED_EVENTS, taken.conflated, outcome="conflated")
         self._count(taken, outcome)
@@ -143,7 +144,7 @@ class Deciding:
     def records(self, turn: Turn) -> bool:
         """Whether this turn is to be recorded; the tally goes with it, and begins anew."""
         now = self._clock()
-        heard = self.spoken and turn.reply is not None and turn.reply.message is not None
+        heard = turn.reply is not None and turn.reply.ledger.audio_ms > 0
         if not heard and now - self._recorded_at < RECORD_EVERY_S:
             return False
         self._recorded_at = now

@@ -169,6 +169,12 @@ class Reply:
         return not self._outputs
 
     @property
+    def traceless(self) -> bool:
+        """Nobody has heard or read anything of it, and it has called no tool."""
+        known = self.played_ms > 0 if self.plan.modality == "audio" else bool(self._written)
+        return not (known or self.calls or "tool[0].start" in self.marks.at)
+
+    @property
     def text(self) -> str:
         """All that it wrote."""
         return self._written

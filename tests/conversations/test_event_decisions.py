@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,8 +14,8 @@ import pytest
 from agents.brain.rules_brain import RulesBrain
 from agents.build import VoiceAgent
 from agents.errors import Overloaded
-from agents.interfaces import ToolCall, ToolSpec
-from agents.providers.scripted import Fault, ScriptedLLM
+from agents.interfaces import ToolCall, ToolResult, ToolSpec
+from agents.providers.scripted import Fault, ScriptedLLM, ScriptedTTS
 from agents.spec import AgentSpec, FeedSpec, Rule, ToolRef
 from agents.tools.toolbox import AgentToolbox, server_tools
 from sessions.pipeline.bounds import Bounds
@@ -22,10 +23,13 @@ from sessions.pipeline.messages import (
     AudioOut,
     CallItem,
     CancelResponse,
+    CreateResponse,
+    ErrorOccurred,
     MessageItem,
     OutputStarted,
     PushEvent,
     ResponseDone,
+    ResponseOptions,
     ResponseStarted,
     SessionConfig,
     SpeechStarted,
@@ -471,6 +475,75 @@ def test_a_spoken_decision_that_nobody_heard_anything_of_is_made_again() -> None
             assert statuses == ["cancelled", "completed", "completed"]
             assert talk.said() == "Yes?Filled."
             assert len(talk.all(SpeechStarted)) == 1
+
+    run(talk_once())
+
+
+def test_a_decision_that_has_done_something_is_not_made_again_even_if_nobody_heard_of_it() -> None:
+    async def talk_once() -> None:
+        rule = Rule(
+            name="fill", when="event.filled", call="arithmetic", arguments={"expression": "2 + 3"}, say="{{ result }}"
+        )
+        tools = server_tools([ToolRef(name="arithmetic")], secrets={})
+        ran = 0
+
+        async def noted(call_id: str, arguments: Mapping[str, Any]) -> ToolResult:
+            nonlocal ran
+            ran += 1
+            return ToolResult("five")
+
+        agent = replace(
+            ruled(rule, mode="speech", deadline_ms=0),
+            toolbox=partial(AgentToolbox, [replace(tools[0], call=noted)]),
+            tts=ScriptedTTS(first_s=1.0),
+        )
+        async with conversation(agent) as talk:
+            push(talk, "ACME", filled=True)
+            await talk.speak(600)
+            assert (await talk.until_while_silent(ResponseDone)).reason == "turn_detected"
+            await talk.silence(8_000)
+            assert ran == 1
+
+    run(talk_once())
+
+
+def test_a_written_decision_of_a_speaking_agent_is_neither_made_again_nor_recorded_each_time() -> None:
+    """The client may want text only; then there is nothing to hear, and no pace."""
+
+    async def talk_once() -> None:
+        say = Rule(name="say", when="true", say="{{ event.n }} ")
+        async with conversation(ruled(say, mode="speech"), config=SessionConfig(modality="text")) as talk:
+            for n in range(200):
+                push(talk, "A", n=n)
+                await asyncio.sleep(0.01)
+            turns = [record for record in talk.journal.records if isinstance(record, TurnRecorded)]
+        assert talk.said() == "".join(f"{n} " for n in range(200))
+        assert len(turns) <= 3
+
+    run(talk_once())
+
+
+def test_output_is_bounded() -> None:
+    async def talk_once() -> None:
+        llm = ScriptedLLM([f'{{"action": "buy", "note": "{"x" * 66_000}"}}'])
+        async with conversation(deciding(llm, mode="text", schema=ORDER)) as talk:
+            push(talk, "A", n=0)
+            done = await talk.until(ResponseDone)
+            assert (done.reason, done.output) == ("invalid_output", ())
+            assert done.error == "The output has more than 65536 characters."
+
+    run(talk_once())
+
+
+def test_a_decision_does_not_take_a_place_of_the_clients_own_responses() -> None:
+    async def talk_once() -> None:
+        llm = ScriptedLLM(["slow"], first_s=1)
+        async with conversation(deciding(llm, mode="text", deadline_ms=0), bounds=Bounds(side_responses=1)) as talk:
+            push(talk, "A", n=0)
+            await talk.until(ResponseStarted)
+            talk.do(CreateResponse(ResponseOptions(in_conversation=False, input=())))
+            assert {(await talk.until(ResponseDone)).status for _ in range(2)} == {"completed"}
+            assert not talk.all(ErrorOccurred)
 
     run(talk_once())
 

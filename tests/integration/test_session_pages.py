@@ -131,6 +131,21 @@ def test_a_turn_page_shows_figures_marks_and_the_way_back(staff: Client) -> None
     assert staff.get(back).status_code == 200
 
 
+def test_decisions_on_events_are_listed_apart_from_what_was_said(staff: Client) -> None:
+    conversation()
+    marks = {"turn_open": 0, "event_arrived": 0, "turn_committed": 1, "decided": 12.5}
+    decision = {"session_id": "sess_1", "kind": "event", "initiator": "client"}
+    store([TurnRecorded(turn(marks, {"decisions": 80, "missed": 3}, index=n, **decision)) for n in (2, 3)])
+    html = session_page(staff)
+    assert html.count("<svg class='waterfall'") == 2
+    (link,) = re.findall(r'href="([^"]+)">2 turns of kind event', html)
+    listed = staff.get(link.replace("&amp;", "&")).content.decode()
+    assert listed.count("event</td>") == 2
+    shown = page(staff, "telemetry_turn_change", Turn.objects.get(index=2).pk)
+    assert re.search(r"<td>decision</td><td class=\"number\">12.5</td>", shown)
+    assert re.search(r"<code>missed</code></th><td>3.0</td>", shown)
+
+
 def test_figures_outlive_the_marks(staff: Client) -> None:
     conversation()
     Turn.objects.update(trace=None)

@@ -21,7 +21,7 @@ from sessions.pipeline.messages import (
     SessionEnded,
 )
 from sessions.protocols.base import Decoded, Opening, WireMessage
-from sessions.serving import serve
+from sessions.serving import MESSAGES_A_TURN, serve
 from telemetry import counters
 from tests.virtual_time import run
 
@@ -123,6 +123,26 @@ def test_the_close_code_tells_why(reason: str, code: int) -> None:
     wire = Wire([])
     served(wire, Session([SessionEnded(reason)]))
     assert wire.closed == (code, reason)
+
+
+def test_a_client_that_never_pauses_leaves_a_turn_to_all_others() -> None:
+    wire, session = Wire([str(n) for n in range(1600)], stays=False), Session([])
+    turns = 0
+
+    async def wait_for_turns() -> None:
+        nonlocal turns
+        while session.closed is None:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def serve_beside() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(wait_for_turns())
+            group.create_task(serve(wire, Plain(), session, write_timeout_s=10))
+
+    run(serve_beside())
+    assert session.took[-1] == ClearAudio("1599")
+    assert turns >= 1600 / MESSAGES_A_TURN
 
 
 def test_a_client_that_leaves_ends_its_session() -> None:
