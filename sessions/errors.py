@@ -6,8 +6,9 @@ Refusal           400
 │   └── MissingScope
 ├── NotFound         404
 ├── UnknownModel     404
-├── Conflict         409
 ├── UnknownResponse  404
+├── TooSlow          408
+├── Conflict         409
 ├── TooLarge         413
 └── RateLimited      429
     ├── TooManyFailures
@@ -110,6 +111,15 @@ class TooLarge(Refusal):
 
     def __init__(self) -> None:
         super().__init__(str(type(self).__doc__), code="request_too_large")
+
+
+class TooSlow(Refusal):
+    """The request's body did not come in time."""
+
+    status = 408
+
+    def __init__(self) -> None:
+        super().__init__(str(type(self).__doc__), code="request_timeout")
 
 
 class RateLimited(Refusal):

@@ -43,3 +43,6 @@ class Bounds:
     text_stored_bytes: int = 64 * 1024 * 1024
     text_stored_s: int = 3_600
     keepalive_s: float = 15.0
+    head_s: float = 20.0
+    body_s: float = 30.0
+    body_bytes: int = 32 * 1024 * 1024

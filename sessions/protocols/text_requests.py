@@ -53,7 +53,8 @@ def text_request(
     """`asked` within what the client may choose and what the server bears. A ClientError names the field.
 
     `asked.instructions` are the client's; without them the agent's own hold. System messages of a client that may
-    give no instructions are words of the user's.
+    give no instructions are words of the user's; so are those of the history, which may be of another agent that
+    allowed them.
     """
     asked = replace(asked, messages=_joined(asked.messages))
     check_length(asked.instructions, bounds.instructions_chars, "instructions")
@@ -109,17 +110,17 @@ def unseen(what: str, param: str) -> ClientError:
 def _without_refused(asked: TextRequest, spec: AgentSpec, allowed: Collection[Override]) -> TextRequest:
     refused: list[str] = []
     if "instructions" not in allowed:
-        system = any(message.role == "system" for message in asked.messages)
+        system = any(message.role == "system" for message in (*asked.history, *asked.messages))
         refused += ["instructions"] if asked.instructions or system else []
-        asked = replace(asked, instructions="", messages=tuple(_as_user(message) for message in asked.messages))
+        asked = replace(asked, instructions="", history=_as_users(asked.history), messages=_as_users(asked.messages))
     if "tools" not in allowed and (asked.tools or asked.options.tool_choice != "auto"):
         refused.append("tools")
         asked = replace(asked, tools=(), options=replace(asked.options, tool_choice="auto"))
     return replace(asked, instructions=asked.instructions or spec.instructions, refused=tuple(refused))
 
 
-def _as_user(message: Message) -> Message:
-    return replace(message, role="user") if message.role == "system" else message
+def _as_users(messages: Sequence[Message]) -> tuple[Message, ...]:
+    return tuple(replace(message, role="user") if message.role == "system" else message for message in messages)
 
 
 def _joined(messages: Sequence[Message]) -> tuple[Message, ...]:
