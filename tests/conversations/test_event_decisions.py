@@ -355,6 +355,22 @@ def test_a_client_that_does_not_read_gets_fewer_decisions_and_no_pile_of_them() 
     run(talk_once())
 
 
+def test_a_long_feed_leaves_nothing_behind() -> None:
+    async def talk_once() -> None:
+        async with conversation(ruled(BUY, mode="text", interval_ms=5)) as talk:
+            for n in range(20_000):
+                push(talk, f"K{n % 20}", price=n % 40, size=n)
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(1)
+            session = talk.session
+            assert len(talk.all(ResponseDone)) > 1_000
+            assert (session._tasks, session._side) == ({}, {})
+            assert len(asyncio.all_tasks()) < 10
+            assert len(session._deciding.feed) == 20
+
+    run(talk_once())
+
+
 def test_the_session_may_end_in_the_middle_of_a_decision() -> None:
     async def talk_once() -> None:
         llm = ScriptedLLM(["slow"], first_s=5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -14,9 +15,11 @@ from typing import Any
 
 import pytest
 import yaml
+from openai import AsyncOpenAI
 
 from agents.brain.expressions import Expression
 from agents.brain.rules_brain import NAMES
+from tests.fakes.scripted_server import scripted_server
 from tests.processes import ROOT, Server, manage
 
 EXAMPLES = ROOT / "docs" / "examples"
@@ -87,6 +90,45 @@ def test_the_shortest_agent_of_the_how_to_works_as_it_stands(live_server_process
     manage(live_server_process.data, "agent", "apply", str(path))
     printed = run(live_server_process, "-c", CLIENT.format(snippet=textwrap.indent(program[1], "    ")))
     assert f"It prints `{printed.strip()}`." in HOW_TO
+
+
+MODELS = """
+accounts:
+  - {{name: quick, kind: openai_compatible, base_url: "{quick}", api_key: sk-1}}
+  - {{name: slow, kind: openai_compatible, base_url: "{slow}", api_key: sk-1}}
+agents:
+  - {{slug: quick, brain: llm, llm: {{account: quick, model: m}}, feed: {{mode: text, schema: {schema}}}}}
+  - {{slug: slow, brain: llm, llm: {{account: slow, model: m}}, feed: {{mode: text, deadline_ms: 200}}}}
+"""
+
+
+async def decision(server: Server, model: str) -> Any:
+    """The response to one event."""
+    client = AsyncOpenAI(base_url=f"{server.url}/v1", api_key=server.key)
+    async with asyncio.timeout(20), client.realtime.connect(model=model, extra_query={"repartee": "1"}) as session:
+        await session.send_raw(json.dumps({"type": "repartee.event", "key": "ACME", "data": {"price": 9}}))
+        async for event in session:
+            if event.type == "response.done":
+                return event.response
+    return None
+
+
+async def test_a_language_model_decides_and_is_left_at_the_deadline(
+    live_server_process: Server, tmp_path: Path
+) -> None:
+    schema = "{type: object, required: [action], properties: {action: {enum: [buy]}}}"
+    with scripted_server() as models:
+        quick = models.base_url(reply='{"action": "buy"}', llm_first_ms=20)
+        slow = models.base_url(llm_first_ms=5000)
+        path = tmp_path / "models.yaml"
+        path.write_text(MODELS.format(quick=quick, slow=slow, schema=schema))
+        manage(live_server_process.data, "agent", "apply", str(path))
+        decided = await decision(live_server_process, "quick")
+        assert json.loads(decided.output[0].content[0].text) == {"action": "buy"}
+        request = models.last_id()
+        late = await decision(live_server_process, "slow")
+        assert (late.status, late.status_details.error.code) == ("failed", "deadline_exceeded")
+        models.wait_for_disconnect(request, within_s=1)
 
 
 def test_every_expression_of_the_how_to_is_one() -> None:
