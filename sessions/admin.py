@@ -13,8 +13,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html_join
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
+from unfold.decorators import action, display
 
+from sessions.auth import limits_of, revoke_key
+from sessions.key_form import ApiKeyForm
 from sessions.models import ApiKey, Session
 from sessions.selectors import agent_keys, conversation
 from telemetry.admin import ReadOnlyAdmin
@@ -112,14 +114,40 @@ class SessionAdmin(ReadOnlyAdmin):
 class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
     """Keys are made by `manage.py apikey create`, which alone ever shows one; here they are limited and revoked."""
 
-    list_display = ("name", "prefix", "may_use", "created_at", "last_used_at", "revoked_at")
-    fields = ("name", "prefix", "agents", "created_at", "last_used_at", "revoked_at")
+    form = ApiKeyForm
+    list_display = ("name", "prefix", "state", "may", "may_use", "limits", "last_used_at")
+    fields = (
+        "name",
+        "prefix",
+        "scopes",
+        ("requests_per_minute", "sessions_at_once"),
+        "agents",
+        "created_at",
+        "last_used_at",
+        "revoked_at",
+    )
     readonly_fields = ("prefix", "created_at", "last_used_at", "revoked_at")
     search_fields = ("name", "prefix")
     actions = ("revoke",)
+    actions_submit_line = ("revoke_this",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+    @display(  # type: ignore[untyped-decorator]  # unfold has no types
+        description="State", ordering="revoked_at", label={"in use": "success", "revoked": "danger"}
+    )
+    def state(self, key: ApiKey) -> str:
+        return "revoked" if key.revoked_at else "in use"
+
+    @admin.display(description="For")
+    def may(self, key: ApiKey) -> str:
+        return ", ".join(key.scopes) or "nothing"
+
+    @admin.display(description="Requests a minute / sessions at once")
+    def limits(self, key: ApiKey) -> str:
+        limits = limits_of(key)
+        return f"{limits.requests_per_minute or 'no limit'} / {limits.sessions_at_once or 'no limit'}"
 
     @admin.display(description="Agents")
     def may_use(self, key: ApiKey) -> str:
@@ -129,6 +157,12 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         count = queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
         self.message_user(request, f"{count} keys revoked. New connections with them are refused.", messages.SUCCESS)
+
+    @action(description="Revoke for ever", permissions=["change"], icon="key_off")  # type: ignore[untyped-decorator]
+    def revoke_this(self, request: HttpRequest, obj: ApiKey) -> None:
+        if obj.revoked_at is None:
+            revoke_key(obj)
+        self.message_user(request, f"{obj} is revoked. New connections with it are refused.", messages.SUCCESS)
 
 
 def duration(session: Session) -> timedelta:

@@ -184,7 +184,7 @@ def _find_key(digest: str) -> tuple[Principal, float | None] | None:
         kind="server",
         id=f"key-{key.pk}",
         account=f"key-{key.pk}",
-        limits=_limits(key),
+        limits=limits_of(key),
         scopes=frozenset(in_order(key.scopes)),
         agents=frozenset(key.agents),
         key_id=key.pk,
@@ -204,7 +204,7 @@ def _find_secret(digest: str) -> tuple[Principal, float | None] | None:
         kind="ephemeral",
         id=f"secret-{secret.pk}",
         account=f"key-{maker.pk}" if maker else f"user-{secret.created_by_user_id or 'nobody'}",
-        limits=_limits(maker),
+        limits=limits_of(maker),
         agents=frozenset({secret.agent}),
         key_id=secret.created_by_key_id,
         session=secret.session,
@@ -215,7 +215,7 @@ def _find_secret(digest: str) -> tuple[Principal, float | None] | None:
     return principal, (secret.expires_at - timezone.now()).total_seconds()
 
 
-def _limits(key: ApiKey | None) -> Limits:
+def limits_of(key: ApiKey | None) -> Limits:
     """What `key` may do; where it does not say, and for whoever has none, what settings say."""
     requests, sessions = (key.requests_per_minute, key.sessions_at_once) if key else (None, None)
     return Limits(

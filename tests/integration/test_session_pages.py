@@ -192,3 +192,27 @@ def test_a_key_is_revoked_in_the_list(staff: Client) -> None:
     key.refresh_from_db()
     assert key.revoked_at is not None
     assert "d" * 64 not in page(staff, "voice_sessions_apikey_change", key.pk)
+
+
+def test_a_key_is_changed_and_revoked_on_its_page(staff: Client) -> None:
+    Agent.objects.create(slug="guide")
+    key = ApiKey.objects.create(name="shop", prefix="rp_12", digest="d" * 64, agents=["gone"])
+    url = reverse("admin:voice_sessions_apikey_change", args=[key.pk])
+    shown = staff.get(url).content.decode()
+    ticked = re.findall(r'<input[^>]*value="(\w+)"[^>]*\schecked[\s>]', shown)
+    assert sorted(ticked) == ["gone", "realtime", "text"]
+    assert "Empty: 600, as settings have it." in shown
+
+    changed = {"name": "till", "scopes": ["text", "turns"], "requests_per_minute": "0", "sessions_at_once": ""}
+    staff.post(url, {**changed, "agents": ["guide"]})
+    key.refresh_from_db()
+    assert (key.name, key.scopes, key.agents) == ("till", ["text", "turns"], ["guide"])
+    assert (key.requests_per_minute, key.sessions_at_once, key.revoked_at) == (0, None, None)
+    assert "no limit / 100" in page(staff, "voice_sessions_apikey_changelist")
+
+    refused = staff.post(url, {**changed, "scopes": ["everything"]})
+    assert "is not one of the available choices" in refused.content.decode()
+
+    staff.post(url, {**changed, "voice_sessions_apikey_revoke_this": "1"})
+    key.refresh_from_db()
+    assert key.revoked_at is not None
