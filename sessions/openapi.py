@@ -243,7 +243,7 @@ def _responses(op: Described, schemas: _Schemas) -> Json:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     refusals = {*ANY_REQUEST, *op.refusals}
     refusals |= {400} if op.query or op.body else set()
-    refusals |= {413} if op.body else set()
+    refusals |= {408, 413} if op.body else set()
     return {
         str(op.status): _response("Done.", content, "X-Request-Id", *_QUOTA),
         **{str(status): _refusal(status, schemas) for status in sorted(refusals)},
