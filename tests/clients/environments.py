@@ -1,4 +1,4 @@
-"""Each client's own environment: a folder outside version control, made anew when its lock file changes.
+"""Each client's own environment: a folder outside version control, made anew when its lock file or Python changes.
 
 Python clients get a virtual environment of their own, JavaScript clients a `node_modules`, and node itself
 comes from a wheel. All is pinned with hashes, by the ordinary pip and npm.
@@ -79,7 +79,8 @@ def node() -> Path:
 
 def set_up(client: Client) -> bool:
     """Install what is missing. Whether anything was."""
-    stamp = client.installed / f".installed-{hashlib.sha256(client.lock.read_bytes()).hexdigest()[:16]}"
+    named = hashlib.sha256(client.lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    stamp = client.installed / f".installed-{named}"
     made = False if client.is_python else set_up(NODE)
     if stamp.exists():
         return made

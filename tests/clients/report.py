@@ -18,6 +18,8 @@ SCENARIOS: Final = (
     "barge-in",
     "bad key",
     "client secret",
+    "transcription",
+    "text over HTTP",
     "strict events",
 )
 """What a driver tells of its client."""

@@ -2,7 +2,7 @@
 
 import { tool } from "@openai/agents-realtime";
 import { z } from "zod";
-import { agentRemembers, assert, heard, remembered, seconds, sleep, stage } from "./driving.mjs";
+import { agentRemembers, assert, heard, NotApplicable, remembered, seconds, sleep, stage } from "./driving.mjs";
 import { dropped, errors, seen, Talk } from "./talk.mjs";
 
 const TEXT = { outputModalities: ["text"] };
@@ -108,6 +108,14 @@ export const scenarios = (secret) => ({
     assert(key.startsWith("ek_"), "no ek_");
     await answered(await Talk.open("clerk", { key, config: TEXT }), "When do you open?");
     return "opened a session and held a turn";
+  },
+
+  async transcription() {
+    throw new NotApplicable("the SDK opens conversations only");
+  },
+
+  async "text over HTTP"() {
+    throw new NotApplicable("the package speaks Realtime only");
   },
 
   async "strict events"() {

@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 
-from driving import Wire, microphone, run, scenario, seconds, stage
+from driving import NotApplicable, Wire, microphone, run, scenario, seconds, stage
 from openai import AsyncOpenAI
 
-from agents import function_tool, set_tracing_disabled
+from agents import (
+    Agent,
+    OpenAIChatCompletionsModel,
+    OpenAIResponsesModel,
+    Runner,
+    function_tool,
+    set_tracing_disabled,
+)
 from agents.realtime import RealtimeAgent, RealtimeModelSendRawMessage, RealtimeRunner
 
 STAGE = stage()
@@ -177,6 +184,26 @@ async def client_secret() -> str:
         await session.until("agent_end")
         assert "nine o'clock" in session.shown("assistant")
     return "opened a session and held a turn"
+
+
+@scenario("transcription")
+async def transcription() -> str:
+    raise NotApplicable("the SDK opens conversations only")
+
+
+@scenario("text over HTTP")
+async def text_over_http() -> str:
+    """The SDK's other agents, over responses and over chat completions, with a tool that it runs."""
+    async with AsyncOpenAI(base_url=STAGE.base_url, api_key=STAGE.key) as openai:
+        for model in (OpenAIResponsesModel("weather", openai), OpenAIChatCompletionsModel("weather", openai)):
+            called.clear()
+            agent = Agent(name="caller", model=model, tools=[get_weather])
+            result = Runner.run_streamed(agent, "What is the weather in Oslo?")
+            kinds = [event.type async for event in result.stream_events()]
+            assert called == ["Oslo"], kinds
+            assert "sunny" in result.final_output, result.final_output
+            assert STAGE.remembered()[-1]["content"] == "sunny, 20 °C"
+    return "the SDK's Runner, streaming, ran get_weather('Oslo') over responses and over chat completions"
 
 
 @scenario("strict events")

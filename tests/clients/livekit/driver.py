@@ -10,6 +10,9 @@ from time import monotonic
 from driving import RATE, Wire, microphone, run, scenario, seconds, stage
 from livekit import rtc
 from livekit.agents import Agent, AgentSession, APIConnectionError, APIConnectOptions, function_tool, io
+from livekit.agents.stt import SpeechEventType
+from livekit.agents.utils import http_context
+from livekit.plugins import openai
 from livekit.plugins.openai.realtime import RealtimeModel
 
 STAGE = stage()
@@ -221,6 +224,43 @@ async def client_secret() -> str:
         answer = shown(call.session, "assistant")
     assert "nine o'clock" in answer, answer
     return "as api_key it opened a session and held a turn"
+
+
+@scenario("transcription")
+async def transcription() -> str:
+    """The plugin's STT over the realtime address."""
+    async with http_context.open():
+        ears = openai.STT(base_url=STAGE.base_url, api_key=STAGE.key, use_realtime=True)
+        stream = ears.stream()
+
+        async def speak() -> None:
+            async for piece in microphone(STAGE.speech):
+                stream.push_frame(rtc.AudioFrame(piece, RATE, 1, len(piece) // 2))
+
+        heard, interim = "", 0
+        async with asyncio.TaskGroup() as tasks:
+            mouth = tasks.create_task(speak())
+            while not heard:
+                event = await anext(stream)
+                interim += event.type == SpeechEventType.INTERIM_TRANSCRIPT
+                if event.type == SpeechEventType.FINAL_TRANSCRIPT:
+                    heard = event.alternatives[0].text
+            mouth.cancel()
+        await stream.aclose()
+        await ears.aclose()
+    return f"{STAGE.heard(heard)}, {interim} interim transcripts"
+
+
+@scenario("text over HTTP")
+async def text_over_http() -> str:
+    """The plugin's LLM, for an AgentSession that thinks in words."""
+    model = openai.LLM(model="clerk", base_url=STAGE.base_url, api_key=STAGE.key)
+    async with model, AgentSession(llm=model) as session:
+        await session.start(Agent(instructions="Be brief."), record=False)
+        await session.run(user_input="When do you open?")
+        answer = shown(session, "assistant")
+    assert "nine o'clock" in answer, answer
+    return "its history shows the answer"
 
 
 @scenario("strict events")

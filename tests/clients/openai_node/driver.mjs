@@ -19,8 +19,8 @@ class Talk {
   inbox = new Inbox();
   wire = new Wire();
 
-  constructor(model, key) {
-    this.socket = new OpenAIRealtimeWS({ model }, client(key));
+  constructor(session, key) {
+    this.socket = new OpenAIRealtimeWS(typeof session === "string" ? { model: session } : session, client(key));
     this.socket.on("event", (event) => {
       seen.push(event.type);
       this.wire.see(event);
@@ -32,8 +32,8 @@ class Talk {
     });
   }
 
-  static async open(model, key) {
-    const talk = new Talk(model, key);
+  static async open(session, key) {
+    const talk = new Talk(session, key);
     await talk.until("session.created");
     return talk;
   }
@@ -191,6 +191,56 @@ await run({
     talk.close();
     assert(text.includes("nine o'clock"), text);
     return "opened a session and held a turn";
+  },
+
+  async transcription() {
+    const talk = await Talk.open({ intent: "transcription" });
+    const input = { turn_detection: { type: "server_vad" }, transcription: { model: "gpt-4o-transcribe" } };
+    talk.send("session.update", { session: { type: "transcription", audio: { input } } });
+    await talk.until("session.updated");
+    const mouth = talk.speak();
+    const events = await talk.until(COMPLETED);
+    mouth.stop();
+    talk.close();
+    const deltas = events.filter((event) => event.type.endsWith("input_audio_transcription.delta"));
+    const { transcript } = events.at(-1);
+    assert(deltas.map((event) => event.delta).join("") === transcript, "the deltas do not spell the transcript");
+    return `${heard(transcript)}, ${deltas.length} deltas`;
+  },
+
+  async "text over HTTP"() {
+    const openai = client();
+    const messages = [{ role: "user", content: "When do you open?" }];
+    const names = [];
+    for await (const model of openai.models.list()) names.push(model.id);
+    assert(names.includes("clerk"), names.join());
+    const whole = (await openai.chat.completions.create({ model: "clerk", messages })).choices[0].message.content;
+    const chat = openai.chat.completions.stream({ model: "clerk", messages });
+    assert((await chat.finalContent()) === whole && whole.includes("nine o'clock"), whole);
+    const kinds = [];
+    const stream = openai.responses.stream({ model: "clerk", input: "When do you open?" });
+    for await (const event of stream) kinds.push(event.type);
+    assert((await stream.finalResponse()).output_text === whole, "another answer");
+    const runner = openai.chat.completions.runTools({
+      model: "weather",
+      messages: [{ role: "user", content: "What is the weather in Oslo?" }],
+      tools: [
+        {
+          type: "function",
+          function: {
+            name: "get_weather",
+            description: WEATHER_TOOL.description,
+            parameters: WEATHER_TOOL.parameters,
+            parse: JSON.parse,
+            function: ({ city }) => `sunny in ${city}, 20 °C`,
+          },
+        },
+      ],
+    });
+    const told = await runner.finalContent();
+    assert(told.includes("sunny"), told);
+    assert((await remembered()).at(-1).content === "sunny in Oslo, 20 °C", "the model was not told the tool's output");
+    return `chat, ${kinds.length} events of a response, a tool that the package runs, models`;
   },
 
   async "strict events"() {

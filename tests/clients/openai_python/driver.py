@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pydantic
 from driving import Wire, encoded, microphone, run, scenario, seconds, stage
 from openai import AsyncOpenAI, AuthenticationError
+from openai.types.chat import ChatCompletion
 from openai.types.realtime.realtime_server_event import RealtimeServerEvent
 
 STAGE = stage()
@@ -215,6 +216,48 @@ async def client_secret() -> str:
         await session.write("When do you open?")
         assert "nine o'clock" in said(await session.respond())
     return "opened a session and held a turn"
+
+
+@scenario("transcription")
+async def transcription() -> str:
+    done = "conversation.item.input_audio_transcription.completed"
+    async with client() as openai, openai.realtime.connect(extra_query={"intent": "transcription"}) as connection:
+        session = Talk(connection)
+        await session.until("session.created")
+        listening = {"turn_detection": {"type": "server_vad"}, "transcription": {"model": "gpt-4o-transcribe"}}
+        await connection.session.update(session={"type": "transcription", "audio": {"input": listening}})
+        await session.until("session.updated")
+        async with speaking(session, STAGE.speech):
+            events = await session.until(done)
+    deltas = [event.delta for event in events if event.type.endswith("input_audio_transcription.delta")]
+    assert "".join(deltas) == events[-1].transcript
+    return f"{STAGE.heard(events[-1].transcript)}, {len(deltas)} deltas"
+
+
+@scenario("text over HTTP")
+async def text_over_http() -> str:
+    """Chat completions and responses, streamed and whole, every answer and event as strict as the package's types."""
+    question = [{"role": "user", "content": "When do you open?"}]
+    async with client() as openai:
+        assert "clerk" in [model.id async for model in openai.models.list()]
+        whole = await openai.chat.completions.create(model="clerk", messages=question)
+        ChatCompletion.model_validate_json(whole.model_dump_json())
+        stream = await openai.chat.completions.create(model="clerk", messages=question, stream=True)
+        pieces = [chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices]
+        assert "".join(pieces) == whole.choices[0].message.content
+        async with openai.responses.stream(model="clerk", input="When do you open?") as stream:
+            kinds = [event.type async for event in stream]
+            first = await stream.get_final_response()
+        assert first.output_text == whole.choices[0].message.content
+        tool = await openai.responses.create(model="weather", input="The weather in Oslo?", tools=[WEATHER_TOOL])
+        call = next(item for item in tool.output if item.type == "function_call")
+        output = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny, 20 °C"}
+        told = await openai.responses.create(
+            model="weather", input=[output], previous_response_id=tool.id, tools=[WEATHER_TOOL]
+        )
+    assert "sunny" in told.output_text, told.output_text
+    assert STAGE.remembered()[-1]["content"] == "sunny, 20 °C"
+    return f"{len(pieces)} chunks of a chat, {len(kinds)} events of a response, a tool's round trip, models"
 
 
 @scenario("strict events")

@@ -12,6 +12,7 @@ from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
     InputAudioRawFrame,
+    InterimTranscriptionFrame,
     InterruptionFrame,
     LLMFullResponseEndFrame,
     LLMRunFrame,
@@ -26,8 +27,10 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
 from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.services.openai.realtime import events
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+from pipecat.services.openai.stt import OpenAIRealtimeSTTService
 from pipecat.workers.runner import WorkerRunner
 
 STAGE = stage()
@@ -81,9 +84,7 @@ class Bot:
         self.context = LLMContext(messages, ToolsSchema(standard_tools=tools))
         around = LLMContextAggregatorPair(self.context)
         steps = [around.user(), self.before, self.service, self.behind, around.assistant()]
-        self.worker = PipelineWorker(
-            Pipeline(steps), params=PipelineParams(audio_in_sample_rate=RATE, audio_out_sample_rate=RATE)
-        )
+        self.worker = worker_of(Pipeline(steps))
 
     async def think(self) -> None:
         """Asks for the answer to the context so far."""
@@ -115,19 +116,29 @@ def listen_at_the_parser() -> None:
 
 
 @asynccontextmanager
+async def started(worker: PipelineWorker):
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    work = asyncio.create_task(runner.run())
+    try:
+        yield worker
+    finally:
+        await worker.cancel()
+        with suppress(asyncio.CancelledError):
+            await work
+
+
+def worker_of(pipeline: Pipeline) -> PipelineWorker:
+    return PipelineWorker(pipeline, params=PipelineParams(audio_in_sample_rate=RATE, audio_out_sample_rate=RATE))
+
+
+@asynccontextmanager
 async def bot(model: str, *, key: str = STAGE.key, question: str = "", tools=(), setup=None, **properties):
     talking = Bot(model, key=key, question=question, tools=list(tools), properties=properties)
     if setup:
         setup(talking)
-    runner = WorkerRunner(handle_sigint=False)
-    await runner.add_workers(talking.worker)
-    running = asyncio.create_task(runner.run())
-    try:
+    async with started(talking.worker):
         yield talking
-    finally:
-        await talking.worker.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
 
 
 @asynccontextmanager
@@ -250,6 +261,43 @@ async def client_secret() -> str:
         answer = await talking.answer()
     assert "nine o'clock" in answer, answer
     return "as api_key it opened a session and held a turn"
+
+
+@scenario("transcription")
+async def transcription() -> str:
+    """Pipecat's OpenAIRealtimeSTTService, with the server's turn detection."""
+    service = OpenAIRealtimeSTTService(
+        api_key=STAGE.key, base_url=f"{STAGE.ws_url}/realtime", turn_detection={"type": "server_vad"}
+    )
+    behind = Gatherer()
+    async with started(worker_of(Pipeline([service, behind]))) as worker:
+
+        async def speak() -> None:
+            async for piece in microphone(STAGE.speech):
+                await worker.queue_frame(InputAudioRawFrame(audio=piece, sample_rate=RATE, num_channels=1))
+
+        async with asyncio.TaskGroup() as tasks:
+            mouth = tasks.create_task(speak())
+            frames = await behind.until(TranscriptionFrame)
+            mouth.cancel()
+    interim = sum(isinstance(frame, InterimTranscriptionFrame) for frame in frames)
+    return f"{STAGE.heard(frames[-1].text)}, {interim} interim frames"
+
+
+@scenario("text over HTTP")
+async def text_over_http() -> str:
+    """Pipecat's OpenAILLMService."""
+    service = OpenAILLMService(
+        api_key=STAGE.key, base_url=STAGE.base_url, settings=OpenAILLMService.Settings(model="clerk")
+    )
+    around = LLMContextAggregatorPair(LLMContext([{"role": "user", "content": "When do you open?"}]))
+    behind = Gatherer()
+    async with started(worker_of(Pipeline([around.user(), service, behind, around.assistant()]))) as worker:
+        await worker.queue_frame(LLMRunFrame())
+        frames = await behind.until(LLMFullResponseEndFrame)
+    pieces = [frame.text for frame in frames if isinstance(frame, LLMTextFrame)]
+    assert "nine o'clock" in "".join(pieces), pieces
+    return f"{len(pieces)} text frames"
 
 
 @scenario("strict events")
