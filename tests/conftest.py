@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+from hypothesis import settings
 
 from tests import processes
 from tests.processes import Server
 
 StartServer: TypeAlias = Callable[..., Server]
+
+settings.register_profile("any-machine", deadline=None)  # a busy machine makes no property false
+settings.load_profile("any-machine")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
