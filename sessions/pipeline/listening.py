@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from agents.audio import Audio, Resampler
+from agents.audio import Audio, Resampler, join
 from agents.errors import ClientError, ProviderError, ProviderTimeout
 from agents.interfaces import NO_HINTS, STT, VAD, EndOfTurn, Hints, Transcript, VADStream
 from agents.spec import TurnDetection
@@ -214,11 +214,30 @@ class Listening:
     # --- audio ---
 
     async def _append(self, command: AppendAudio, at: float) -> None:
-        rate = command.audio.rate
+        """Hear what was appended, and what has been appended after it by now.
+
+        Small pieces that wait are judged together, up to a step of them: each time costs a place in the one queue of
+        all sessions, and a client that has fallen behind would never catch up.
+        """
+        rate, block, block_ms = command.audio.rate, list[Audio](), 0.0
         if self._resampler is None or self._resampler.source != rate:
             self._resampler = Resampler(rate, RATE)
             self._received, self._received_from = 0, self._tail.end_sample
-        left = command.audio.samples
+        appended: tuple[AppendAudio, float] | None = (command, at)
+        while appended is not None:
+            for step in self._steps(self._resampler, *appended):
+                if block and block_ms + step.ms > SLICE_MS:
+                    await self._hear(block)
+                    block, block_ms = [], 0.0
+                block.append(step)
+                block_ms += step.ms
+            appended = self._pipe.more_audio(rate)
+        if block:
+            await self._hear(block)
+
+    def _steps(self, resampler: Resampler, command: AppendAudio, at: float) -> Iterator[Audio]:
+        """The audio at our rate, with the moments noted at which it came."""
+        rate, left = command.audio.rate, command.audio.samples
         for piece in command.audio.split(SLICE_MS):
             left -= piece.samples
             self._received += piece.samples
@@ -227,13 +246,21 @@ class Listening:
                 client_end = command.start_sample + command.audio.samples - left
             end_sample = self._received_from + self._received * RATE // rate
             self._arrivals.note(end_sample, at - left / rate, rate=rate, client_end=client_end)
-            await self._hear(self._resampler.push(piece))
+            yield resampler.push(piece)
 
-    async def _hear(self, audio: Audio) -> None:
+    async def _hear(self, block: list[Audio]) -> None:
+        """Ask the VAD about the steps of a block at once, and take them in one after the other."""
         if self._vad is None:
             self._vad = self._ears.vad.open()
-        windows = await self._ears.detect(self._vad, audio)
-        self._tail.append(audio)
+        windows = deque(await self._ears.detect(self._vad, join(block, RATE)))
+        for step in block:
+            self._tail.append(step)
+            judged: list[tuple[int, float]] = []
+            while windows and windows[0][0] <= self._tail.end_sample:
+                judged.append(windows.popleft())
+            self._take_in(step, judged)
+
+    def _take_in(self, audio: Audio, windows: list[tuple[int, float]]) -> None:
         if self._utterance is not None:
             self._utterance.append(audio)
         if self._taker.detection.type == "none":
@@ -487,6 +514,19 @@ class _AudioPipe:
         while not self._items:
             self._ready.clear()
             await self._ready.wait()
+        return self._pop()
+
+    def more_audio(self, rate: int) -> tuple[AppendAudio, float] | None:
+        """What is next, if that is audio of this rate and there already."""
+        if not self._items:
+            return None
+        command, at, _ = self._items[0]
+        if not isinstance(command, AppendAudio) or command.audio.rate != rate:
+            return None
+        self._pop()
+        return command, at
+
+    def _pop(self) -> tuple[AudioCommand, float]:
         command, at, cost = self._items.popleft()
         self._bytes -= cost
         self._room.set()
