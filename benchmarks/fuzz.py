@@ -41,7 +41,7 @@ from tests.processes import Server, manage, server
 
 LONGEST_RUN = 25
 """Sequences on one connection, one after the other."""
-SETTLE_S = 30.0
+SETTLE_S = 60.0
 """What a sequence gets to be answered in full, and the server to forget its clients."""
 STEPS_S = 60.0
 FAILURES = 5
@@ -184,6 +184,7 @@ async def perform_run(running: Server, run: Run, sounds: Sounds, report: Report,
         left = run.rude and number == run.first + run.count - 1 and not error.subgroup(Broken)
         if not left:
             report.failures.append(Failure(run, number, _reason(error), list(watch.last)))
+            print(f"sequence {number} failed: {_reason(error)[:500]}", flush=True)
     report.add(watch)
 
 

@@ -33,7 +33,10 @@ SHUTDOWN = Fault(503, "server_shutting_down", "The server is shutting down; try 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextOrder:
-    """What to answer, in which dialect, and for whom. `stored`: it can be read again by its id, after its end too."""
+    """What to answer, in which dialect, and for whom. `stored`: it can be read again by its id, after its end too.
+
+    `asked_bytes` is how long the request was.
+    """
 
     reply_id: str
     owner: str
@@ -41,6 +44,7 @@ class TextOrder:
     writer: TextWriter
     session: TextSession
     stored: bool = False
+    asked_bytes: int = 0
 
 
 class TextReply:
@@ -57,6 +61,7 @@ class TextReply:
         self.session = order.session
         self.outcome: Outcome | None = None
         self._request = order.request
+        self._asked_bytes = order.asked_bytes
         self._writer = order.writer
         self._bounds = bounds
         self._log: list[bytes] = []
@@ -92,7 +97,8 @@ class TextReply:
     def size(self) -> int:
         """Bytes of memory, counting what other answers of the conversation hold too."""
         texts = (sys.getsizeof(message.text) for message in self.conversation)
-        return self._bytes + sum(texts)
+        calls = (sys.getsizeof(call.arguments) for message in self.conversation for call in message.calls)
+        return self._asked_bytes + self._bytes + sum(texts) + sum(calls)
 
     def shown(self) -> dict[str, object]:
         return self._writer.shown()

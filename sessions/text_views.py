@@ -86,6 +86,7 @@ async def create_response(request: HttpRequest) -> HttpResponseBase:
         writer=writer,
         session=session,
         stored=asked.store is not False,
+        asked_bytes=len(request.body),
     )
     reply = await services.start_text_reply(order, principal=principal)
     if not asked.background:

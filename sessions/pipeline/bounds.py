@@ -25,6 +25,7 @@ class Bounds:
     item_audio_ms: int = 60_000
     utterance_ms: int = 120_000
     conversation_items: int = 1_000
+    event_chars: int = 1_000_000
     item_text_chars: int = 100_000
     instructions_chars: int = 100_000
     tools: int = 128

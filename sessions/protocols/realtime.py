@@ -110,6 +110,8 @@ class RealtimeProtocol:
         try:
             event = wire.parse(data)
             event_id = event.event_id
+            if not isinstance(event, wire.Append | wire.ItemCreate):  # these say themselves what is too much
+                check_length(data, self._bounds.event_chars, None)
             commands = self._commands(event)
             if isinstance(event, wire.SessionUpdate):
                 self._note_unknown(wire.unknown_fields(data))

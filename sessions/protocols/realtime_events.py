@@ -17,6 +17,7 @@ from agents.errors import ClientError
 Modalities = Annotated[list[Literal["audio", "text"]], Meta(min_length=1, extra_json_schema={"maxItems": 1})]
 MaxTokens = Annotated[int, Meta(ge=1, le=4096)] | Literal["inf"]
 Milliseconds = Annotated[float, Meta(ge=0, le=1e9)]
+Id = Annotated[str, Meta(max_length=512)]
 Unit = Annotated[float, Meta(ge=0, le=1)]
 Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)
@@ -174,20 +175,20 @@ class Part(Struct, frozen=True):
 class Message(Struct, frozen=True, tag_field="type", tag="message"):
     role: Literal["user", "assistant", "system"]
     content: list[Part]
-    id: str | None = None
+    id: Id | None = None
 
 
 class FunctionCall(Struct, frozen=True, tag_field="type", tag="function_call"):
-    name: str
+    name: Id
     arguments: str
-    call_id: str | None = None
-    id: str | None = None
+    call_id: Id | None = None
+    id: Id | None = None
 
 
 class FunctionCallOutput(Struct, frozen=True, tag_field="type", tag="function_call_output"):
-    call_id: str
+    call_id: Id
     output: str
-    id: str | None = None
+    id: Id | None = None
 
 
 class ItemReference(Struct, frozen=True, tag_field="type", tag="item_reference"):

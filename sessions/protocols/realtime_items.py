@@ -26,6 +26,7 @@ class ItemReader:
         match item:
             case wire.Message():
                 content = tuple(self._part(part, f"{param}.content[{n}]") for n, part in enumerate(item.content))
+                self._bounded("".join(map(_words, content)), f"{param}.content")
                 return MessageItem(item_id, item.role, content)
             case wire.FunctionCall():
                 arguments = self._bounded(item.arguments, f"{param}.arguments")
@@ -57,6 +58,10 @@ class ItemReader:
         if len(text) > self.bounds.item_text_chars:
             raise ClientError(f"At most {self.bounds.item_text_chars} characters, got {len(text)}.", param=param)
         return text
+
+
+def _words(part: Content) -> str:
+    return part.text or part.transcript or part.image_url or ""
 
 
 def shown(item: Item, *, status: str | None = None, audio: str | None = None) -> dict[str, Any]:

@@ -354,7 +354,7 @@ def check_tools(tools: Sequence[FunctionTool], bounds: Bounds, param: str) -> No
         check_depth(tool.parameters, f"{param}[{index}].parameters")
 
 
-def check_length(text: str, limit: int, param: str) -> None:
+def check_length(text: str | bytes, limit: int, param: str | None) -> None:
     if len(text) > limit:
         raise ClientError(f"At most {limit} characters, got {len(text)}.", param=param)
 

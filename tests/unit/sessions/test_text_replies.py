@@ -62,6 +62,7 @@ class Desk:
         stored: bool = True,
         one_call: bool = False,
         session: TextSession | None = None,
+        asked_bytes: int = 0,
     ) -> TextReply:
         reply_id = self.new_id("resp")
         request = TextRequest(messages=(Message("user", text),), instructions="", one_call=one_call)
@@ -74,6 +75,7 @@ class Desk:
             writer=writer,
             session=session or self.session(),
             stored=stored,
+            asked_bytes=asked_bytes,
         )
         async with AsyncExitStack() as stack:
             self.held.append(reply_id)
@@ -372,6 +374,18 @@ class TestBounds:
             assert [d.replies.get(reply.id, ME) for reply in made[1:]] == made[1:]
 
         on_desk(test, bounds=bounds)
+
+    def test_what_was_asked_counts_too(self) -> None:
+        async def test(d: Desk) -> None:
+            made = [await d.ask(asked_bytes=20_000) for _ in range(2)]
+            for reply in made:
+                await reply.wait()
+            await asyncio.sleep(0)
+            with pytest.raises(UnknownResponse):
+                d.replies.get(made[0].id, ME)
+            assert d.replies.get(made[1].id, ME) is made[1]
+
+        on_desk(test, bounds=Bounds(text_stored_bytes=40_000))
 
     def test_nobody_gets_at_what_is_not_stored_or_somebody_elses(self) -> None:
         async def test(d: Desk) -> None:

@@ -371,3 +371,36 @@ def test_a_large_event_is_refused() -> None:
     client.asks("repartee.event", key="a", data={"text": "x" * 9})
     error = client.is_refused("repartee.event", key="a", data={"text": "x" * 10}, event_id="e1")
     assert (error["code"], error["param"], error["event_id"]) == ("event_too_large", "data", "e1")
+
+
+# --- too much of it ---
+
+
+def test_an_event_that_is_not_audio_or_an_item_has_a_bound_of_its_own() -> None:
+    client = Client(bounds=Bounds(event_chars=300))
+    before = client.updates()
+    for event in (
+        {"type": "session.update", "session": {"tracing": {"metadata": {"m": "x" * 300}}}},
+        {"type": "response.create", "response": {"metadata": {"m": "x" * 300}}},
+        {"type": "conversation.item.retrieve", "item_id": "x" * 300},
+    ):
+        error = client.is_refused({**event, "event_id": "e1"})
+        assert (error["code"], error["event_id"]) == ("invalid_value", "e1")
+        assert "At most 300 characters" in error["message"]
+    assert client.updates() == before
+    client.asks("input_audio_buffer.append", audio=b64(bytes(300)))
+    client.asks("conversation.item.create", item={**USER, "content": [{"type": "input_text", "text": "x" * 300}]})
+
+
+def test_the_parts_of_an_item_share_its_bound() -> None:
+    parts = [{"type": "input_text", "text": "12345"}, {"type": "input_audio", "transcript": "123456"}]
+    client = Client(bounds=Bounds(item_text_chars=10))
+
+    assert client.is_refused("conversation.item.create", item={**USER, "content": parts})["param"] == "item.content"
+
+
+@pytest.mark.parametrize("field", ["id", "name", "call_id"])
+def test_names_are_short(field: str) -> None:
+    call = {"type": "function_call", "name": "f", "call_id": "c", "arguments": "{}", field: "x" * 513}
+
+    assert Client().is_refused("conversation.item.create", item=call)["param"] == f"item.{field}"
