@@ -320,8 +320,10 @@ class LiveSession:
         while self._ending is None:
             message = await self._inbox.get()
             match message:
-                case None | _RoomAgain() | _News():
+                case None | _RoomAgain():
                     pass
+                case _News():
+                    self._deciding.awake()
                 case _ReplyEnded(reply):
                     self._on_reply_ended(reply)
                 case _TurnOver(turn):
@@ -751,7 +753,6 @@ class LiveSession:
     def _decide(self) -> None:
         """Account for a decision that has ended, and begin the next as soon as it may."""
         deciding = self._deciding
-        deciding.awake()
         ended = deciding.ended()
         if ended is not None and ended.turn is None:
             turn = Turn(self._turns.count, ended.reply.marks, "event", "client", reply=ended.reply)
