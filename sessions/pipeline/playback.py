@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from unicodedata import east_asian_width
 
 PACE_MS = 60.0
-"""A character of unhurried English, pauses and all."""
+"""A letter of unhurried English, pauses and all."""
+WIDE = 4
+"""How many of these a Chinese, Japanese or Korean character takes."""
 PACE_WEIGHT = 60
-"""Characters of a voice's own that weigh as much as PACE_MS does."""
+"""Letters of a voice's own that weigh as much as PACE_MS does."""
 
 
 @dataclass(slots=True)
@@ -91,17 +94,28 @@ class Ledger:
             if from_ms <= ms < to_ms:
                 return int(at + (to - at) * (ms - from_ms) / (to_ms - from_ms))
         from_ms, at = segment.points[-1]
-        return min(int(at + (ms - from_ms) / self._pace_ms()), len(segment.text) - 1)
+        char_ms = self._pace_ms() * _letters(segment.text) / max(1, len(segment.text))
+        return min(int(at + (ms - from_ms) / char_ms), len(segment.text) - 1)
 
     def _pace_ms(self) -> float:
-        """Ms a character: what is usual, corrected by what this voice has said so far."""
+        """Ms a letter: what is usual, corrected by what this voice has said so far."""
         said = [segment for segment in self._segments if segment.whole and segment.end_ms > segment.start_ms]
         spoken_ms = sum(segment.end_ms - segment.start_ms for segment in said)
-        chars = sum(len(segment.text) for segment in said)
-        return (PACE_WEIGHT * PACE_MS / self._speed + spoken_ms) / (PACE_WEIGHT + chars)
+        letters = sum(_letters(segment.text) for segment in said)
+        return (PACE_WEIGHT * PACE_MS / self._speed + spoken_ms) / (PACE_WEIGHT + letters)
+
+
+def _is_wide(char: str) -> bool:
+    return east_asian_width(char) in ("W", "F")
+
+
+def _letters(text: str) -> int:
+    """The length of `text` as it is spoken."""
+    return max(1, len(text) + (WIDE - 1) * sum(map(_is_wide, text)))
 
 
 def _whole_words(text: str, chars: int) -> str:
-    while 0 < chars < len(text) and not text[chars].isspace():
+    """Up to `chars`, without a word cut in half; a wide character is a word of its own."""
+    while 0 < chars < len(text) and not (text[chars].isspace() or _is_wide(text[chars]) or _is_wide(text[chars - 1])):
         chars -= 1
     return text[:chars]

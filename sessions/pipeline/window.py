@@ -63,36 +63,45 @@ class Window:
 
     def fit(self, told: Sequence[Told], room: int, policy: Truncation) -> int:
         """The index of the first message that the model is to see. ContextFull if none may be left out."""
-        sizes = [message_tokens(message) for _, message in told]
-        if sum(sizes) <= room:
+        if _first_within(told, room) == 0:
             return 0
         if policy.mode == "disabled":
             raise ContextFull(
-                f"The conversation is about {sum(sizes)} tokens long, and the model has room for {room}. Delete items, "
+                f"The conversation is longer than the {room} tokens, or so, that the model has room for. Delete items, "
                 "or allow truncation."
             )
-        start = _start(told, sizes, round(room * policy.retention))
+        start = _start(told, round(room * policy.retention))
         counters.count(names.CONTEXT_DROPPED, start)
         return start
 
     def shrink(self, told: Sequence[Told]) -> int | None:
         """The model could not read all of `told`: the room for half of it, from now on. None if there is no half."""
-        self._most = sum(message_tokens(message) for _, message in told) // 2
+        self._most = _size(told) // 2
         return self._most if len(told) > 1 else None
 
 
-def _start(told: Sequence[Told], sizes: Sequence[int], room: int) -> int:
+def _first_within(told: Sequence[Told], room: int) -> int:
+    """The index from which on messages have room; not one more than these is looked at."""
+    for index in range(len(told) - 1, -1, -1):
+        room -= message_tokens(told[index][1])
+        if room < 0:
+            return index + 1
+    return 0
+
+
+def _start(told: Sequence[Told], room: int) -> int:
     """Where to begin so that the rest fits: never between a call and its output, and if that does not cost too
     much with the user's words. The last message stays whatever its size, with the call it answers.
     """
-    start, left = 0, sum(sizes)
-    while start < len(told) - 1 and left > room:
-        left -= sizes[start]
-        start += 1
-    whole = [index for index in range(len(told)) if told[index][1].role != "tool"]
-    start = next((index for index in whole if index >= start), whole[-1] if whole else 0)
+    whole = [index for index, (_, message) in enumerate(told) if message.role != "tool"]
+    fits = _first_within(told, room)
+    start = next((index for index in whole if index >= fits), whole[-1])
     asked = next((index for index in whole if index >= start and told[index][1].role == "user"), start)
-    return asked if 2 * sum(sizes[asked:]) >= sum(sizes[start:]) else start
+    return asked if 2 * _size(told[asked:]) >= _size(told[start:]) else start
+
+
+def _size(told: Sequence[Told]) -> int:
+    return sum(message_tokens(message) for _, message in told)
 
 
 def _tool_tokens(tool: ToolSpec) -> int:

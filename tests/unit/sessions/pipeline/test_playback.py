@@ -72,6 +72,16 @@ def test_the_pace_is_learned_from_what_was_said() -> None:
     assert fast.text_until(600) == "one two three"  # 40 ms a character
 
 
+def test_a_script_without_spaces_is_cut_between_its_characters() -> None:
+    book = Ledger()
+    book.begin("你好世界今天天气")
+    book.add(1_000)
+    assert book.text_until(1_000) == "你好世界"  # at 240 ms a character
+    book.add(600)
+    book.finish()
+    assert book.text_until(1_000) == "你好世界今"
+
+
 def test_a_voice_that_says_where_it_is_is_believed() -> None:
     book = Ledger()
     book.begin("one two three four")

@@ -59,7 +59,7 @@ def test_the_oldest_are_left_out_down_to_the_retention() -> None:
 
 
 def test_without_truncation_a_full_context_is_an_error() -> None:
-    with pytest.raises(ContextFull, match="about 2000 tokens long, and the model has room for 1999"):
+    with pytest.raises(ContextFull, match="longer than the 1999 tokens"):
         window().fit(history(10), 1_999, Truncation("disabled"))
     assert window().fit(history(10), 2_000, Truncation("disabled")) == 0
 
