@@ -19,6 +19,7 @@ BYTES_PER_TOKEN = 4
 MESSAGE_TOKENS = 8
 """What a message costs beside its words."""
 AUTO_RETENTION = 0.8
+ENDLESS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ class Window:
         self._most: int | None = None
 
     def room(self, instructions: str, tools: Sequence[ToolSpec], output_tokens: int | None, policy: Truncation) -> int:
-        """Tokens left for messages, beside all else that goes into a request."""
+        """Tokens left for messages, beside all else that goes into a request. A brain without a model reads on."""
+        if self._spec.brain != "llm":
+            return ENDLESS if policy.post_instructions is None else policy.post_instructions
         answer = min(output_tokens or self._spec.llm.max_output_tokens, self._tokens // 4)
         told = tokens_of(instructions) + tokens_of(SPEAKING) + sum(_tool_tokens(tool) for tool in tools)
         passages = MAX_PASSAGE_CHARS // BYTES_PER_TOKEN if self._spec.knowledge else 0

@@ -59,7 +59,7 @@ def numbers(messages: Sequence[Message]) -> list[int]:
 
 def agent(llm: LLM) -> VoiceAgent:
     made = make_agent(brain=PlainBrain(llm))
-    return dataclasses.replace(made, spec=msgspec.structs.replace(made.spec, llm=SMALL))
+    return dataclasses.replace(made, spec=msgspec.structs.replace(made.spec, brain="llm", llm=SMALL))
 
 
 class Forgetful:

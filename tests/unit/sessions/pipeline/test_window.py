@@ -15,7 +15,7 @@ HOSTED = LLMSpec(account="hosted", context_tokens=8_000, max_output_tokens=1_000
 
 
 def window(llm: LLMSpec = HOSTED) -> Window:
-    return Window(AgentSpec(slug="a", llm=llm))
+    return Window(AgentSpec(slug="a", brain="llm", llm=llm))
 
 
 def history(turns: int, words: str = "x" * 368) -> list[tuple[str, Message]]:
@@ -41,6 +41,12 @@ def test_the_room_is_what_the_rest_of_a_request_leaves() -> None:
     assert window().room("", (ToolSpec("look", "x" * 400, {"type": "object"}),), None, AUTO) < bare - 100
     assert window().room("", (), None, Truncation(post_instructions=500)) == 500
     assert window().room("x" * 99_000, (), None, AUTO) == 0
+
+
+def test_a_brain_without_a_model_reads_all_but_what_the_client_forbids() -> None:
+    answers = Window(AgentSpec(slug="a", llm=HOSTED))
+    assert answers.fit(history(2_000), answers.room("", (), None, Truncation("disabled")), Truncation("disabled")) == 0
+    assert answers.room("", (), None, Truncation(post_instructions=500)) == 500
 
 
 def test_a_gguf_file_reads_less() -> None:
