@@ -66,12 +66,14 @@ def server(live_server_process: Server, providers: ScriptedServer, tmp_path_fact
     broken = {f"{fault}-{part}": providers.base_url(fault=fault) for part in PARTS for fault in ("500", "stall")}
     agents = [
         Agent("bad-stt", stt="account: bad-stt, model: whisper-1"),
+        Agent("bad-live-stt", stt="account: bad-stt, model: any, streaming: true"),
         Agent("bad-llm", llm="account: bad-llm, model: any"),
         Agent("bad-tts", tts="account: bad-tts, model: tts-1"),
     ]
     for fault in ("500", "stall"):
         agents += [
             Agent(f"{fault}-stt", stt=f"account: {fault}-stt, model: whisper-1, fallbacks: [good]"),
+            Agent(f"{fault}-live-stt", stt=f"account: {fault}-stt, model: any, streaming: true, fallbacks: [good]"),
             Agent(f"{fault}-llm", llm=f"account: {fault}-llm, model: any, fallbacks: [good]"),
             Agent(f"{fault}-tts", tts=f"account: {fault}-tts, model: tts-1, fallbacks: [good]"),
         ]
@@ -133,11 +135,12 @@ async def test_a_model_that_fails_is_apologised_for(
         await works_again(me, providers, question)
 
 
+@pytest.mark.parametrize("ears", ["bad-stt", "bad-live-stt"])
 @pytest.mark.parametrize("fault", [*REFUSALS, MUTE, GONE], ids=str)
 async def test_ears_that_fail_are_apologised_for(
-    server: Server, providers: ScriptedServer, question: Audio, fault: Fault
+    server: Server, providers: ScriptedServer, question: Audio, fault: Fault, ears: str
 ) -> None:
-    async with client(server.ws_url, server.key, "bad-stt") as me:
+    async with client(server.ws_url, server.key, ears) as me:
         transcription = {"type": "realtime", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}
         await me.send("session.update", session=transcription)
         change(providers, **fault.script)
@@ -186,7 +189,7 @@ async def test_a_voice_that_breaks_off_keeps_what_was_said(
         await works_again(me, providers, question)
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", ["live-stt", *PARTS])
 @pytest.mark.parametrize("fault", ["500", "stall"])
 async def test_a_fallback_account_answers_and_nobody_hears_of_the_fault(
     server: Server, providers: ScriptedServer, question: Audio, fault: str, part: str

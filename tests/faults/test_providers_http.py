@@ -108,6 +108,8 @@ def say(client: Client, *texts: str) -> AsyncGenerator[Speech, None]:
 
 POOLED = pytest.mark.parametrize("ask", [hear, hear_streaming, think, say])
 EVERYBODY = pytest.mark.parametrize("ask", [hear, hear_streaming, hear_live, think, say])
+BY_BOTH_WAYS = pytest.mark.parametrize("ask", [hear_live, think])
+"""Over a WebSocket, and over HTTP."""
 STREAMING = pytest.mark.parametrize("ask", [hear_streaming, hear_live, think, say])
 
 
@@ -243,29 +245,32 @@ async def test_nobody_listens(ask: Ask, clients: Clients) -> None:
     assert error.retryable
 
 
+@BY_BOTH_WAYS
 @pytest.mark.parametrize("url", ["127.0.0.1:9200/v1", "ftp://127.0.0.1/v1", "http://[::1/v1"])
-async def test_a_base_url_that_is_none(clients: Clients, url: str) -> None:
+async def test_a_base_url_that_is_none(ask: Ask, clients: Clients, url: str) -> None:
     account = Account(name="lab", kind="openai_compatible", base_url=url, api_key="canary")
-    _, error = await outputs_until_failure(think(clients.client(account)))
+    _, error = await outputs_until_failure(ask(clients.client(account)))
     assert "must begin with http:// or https://" in str(error)
     assert not error.retryable
 
 
-async def test_a_certificate_that_is_not_trusted(clients: Clients, tmp_path: Path) -> None:
+@BY_BOTH_WAYS
+async def test_a_certificate_that_is_not_trusted(ask: Ask, clients: Clients, tmp_path: Path) -> None:
     certificate = trustme.CA().issue_cert("127.0.0.1")
     chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
     certificate.cert_chain_pems[0].write_to_path(chain)
     certificate.private_key_pem.write_to_path(key)
     with scripted_server(certificate=(chain, key)) as server:
-        _, error = await outputs_until_failure(think(clients.client(server.account())))
+        _, error = await outputs_until_failure(ask(clients.client(server.account())))
     assert "not trusted" in str(error)
     assert not error.retryable
 
 
-async def test_tls_spoken_to_a_plain_server(clients: Clients, provider_server: ScriptedServer) -> None:
+@BY_BOTH_WAYS
+async def test_tls_spoken_to_a_plain_server(ask: Ask, clients: Clients, provider_server: ScriptedServer) -> None:
     plain = provider_server.account()
     account = msgspec.structs.replace(plain, base_url=plain.base_url.replace("http://", "https://"))
-    _, error = await outputs_until_failure(think(clients.client(account)))
+    _, error = await outputs_until_failure(ask(clients.client(account)))
     assert "does not speak TLS" in str(error)
 
 

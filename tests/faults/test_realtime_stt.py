@@ -8,16 +8,19 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import trustme
 from websockets.asyncio.server import ServerConnection, serve
 
 from agents.audio import Audio
 from agents.errors import ProviderError, ProviderTimeout
 from agents.interfaces import NO_HINTS, Hints, Transcript
 from agents.providers.fallback import Breakers, Candidate, FallbackSTT
+from agents.providers.openai_compatible import client as client_module
 from agents.providers.openai_compatible.client import Client, Clients
 from agents.providers.openai_compatible.realtime_stt import RealtimeSTT
 from agents.providers.scripted import ScriptedSTT, tone
@@ -25,7 +28,7 @@ from agents.spec import Account, STTSpec
 from sessions.pipeline.messages import TranscriptCompleted, TranscriptDelta, TranscriptPartial
 from sessions.pipeline.utterance import RATE, Utterance
 from telemetry.trace import TurnMarks
-from tests.fakes.scripted_server import ScriptedServer
+from tests.fakes.scripted_server import ScriptedServer, scripted_server
 from tests.scenario import conversation
 
 SAID = "What time is it?"
@@ -176,6 +179,7 @@ async def test_a_failure_told_by_event_may_be_tried_elsewhere(connect: Callable[
     [
         ("invalid_api_key", "key was refused (401)", False),
         ("model_not_found", "model's name", False),
+        ("input_audio_buffer_full", "too large (413)", False),
         ("insufficient_quota", "no credit left (429)", True),
         ("session_expired", "server failed (503)", True),
         ("who_knows", "refused (400)", False),
@@ -357,3 +361,22 @@ async def test_twenty_utterances_given_up_leave_neither_tasks_nor_connections(
     entries = provider_server.log(request)
     assert len(entries) == 20
     assert all(entry["disconnected"] is not None for entry in entries)
+
+
+async def test_a_server_with_a_certificate_of_its_own_is_heard_through_tls(
+    clients: Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    chain, key, trusted = tmp_path / "chain.pem", tmp_path / "key.pem", tmp_path / "ca.pem"
+    certificate.cert_chain_pems[0].write_to_path(chain)
+    certificate.private_key_pem.write_to_path(key)
+    authority.cert_pem.write_to_path(trusted)
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    client_module._trusted.cache_clear()
+    try:
+        with scripted_server(certificate=(chain, key)) as server:
+            said = [transcript async for transcript in hear(clients.client(server.account(stt_ms=5)), over(spoken()))]
+    finally:
+        client_module._trusted.cache_clear()
+    assert said[-1].text == SAID

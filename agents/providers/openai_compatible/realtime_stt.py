@@ -59,6 +59,7 @@ _STATUS: Final = {
     "permission_denied": 403,
     "model_not_found": 404,
     "invalid_model": 404,
+    "input_audio_buffer_full": 413,
     "insufficient_quota": 429,
     "billing_hard_limit_reached": 429,
     "credit_balance_exhausted": 429,
