@@ -11,3 +11,4 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("sessions.urls")),
 ]
+handler500 = "sessions.api.server_error"

@@ -11,7 +11,7 @@ from openai.types.realtime import ClientSecretCreateResponse
 
 from agents import services as agent_services
 from agents.spec import AgentSpec
-from sessions import auth
+from sessions import auth, views
 from sessions.auth import Authenticator, FailureLimit, RecentPrincipals
 from sessions.models import ClientSecret
 
@@ -168,3 +168,15 @@ async def test_other_methods_and_addresses_are_answered_in_json() -> None:
     assert (wrong_method.status_code, wrong_method.headers["allow"]) == (405, "POST")
     assert wrong_method.json()["error"]["code"] == "method_not_allowed"
     assert (nowhere.status_code, nowhere.json()["error"]["code"]) == (404, "not_found")
+
+
+async def test_a_bug_is_json_too_and_tells_nothing(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a secret of the server's")
+
+    monkeypatch.setattr(views, "issue_secret", broken)
+    client = AsyncClient(raise_request_exception=False)
+    answer = await client.post(URL, {}, content_type="application/json", headers={"authorization": f"Bearer {key}"})
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+    assert "secret of" not in answer.content.decode()
