@@ -13,9 +13,9 @@ from django.http.response import HttpResponseBase
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 
-from agents.errors import ClientError
+from agents.errors import ClientError, Overloaded
 from sessions.auth import QUOTA
-from sessions.errors import REFUSED, Refusal, TooLarge, answer_to, request_id
+from sessions.errors import REFUSED, Refusal, TooLarge, answer_to, bug_answer, request_id
 from sessions.protocols.realtime import to_json
 from sessions.protocols.realtime_events import explain
 
@@ -29,7 +29,7 @@ def endpoint(**views: View) -> View:
     """One address, with a view for each method it takes: `endpoint(GET=show, POST=make)`.
 
     Keys say who is calling, never cookies, so no other site can borrow them. A view raises one of `REFUSED`
-    to refuse.
+    to refuse; anything else is a bug, logged here, and an answer in JSON all the same.
     """
 
     async def answered(request: HttpRequest, **captured: Any) -> HttpResponseBase:
@@ -40,9 +40,12 @@ def endpoint(**views: View) -> View:
             return _with_quota(request, await view(request, **captured))
         except REFUSED as error:
             answer = answer_to(error)
-            if answer.status >= 500:
+            if answer.status >= 500 and not isinstance(error, Overloaded):  # which is counted
                 log.exception("request failed", extra={"status": answer.status})
             return _with_quota(request, json_answer(answer.body, status=answer.status, headers=answer.headers))
+        except Exception:
+            log.exception("request failed", extra={"status": 500})
+            return json_answer(bug_answer().body, status=500)
 
     exempt = csrf_exempt(answered)
     exempt.views = views  # type: ignore[attr-defined]  # for the document of the API

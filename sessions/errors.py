@@ -195,6 +195,11 @@ def answer_to(error: Exception) -> Answer:
             return _unavailable("The server cannot reach its database; try again shortly.", "server_error")
 
 
+def bug_answer() -> Answer:
+    """What is told of an error of our own."""
+    return Answer(500, _details("server_error", "internal_error", "Something went wrong on the server."))
+
+
 def _unavailable(message: str, code: str) -> Answer:
     return Answer(503, _details("server_error", code, message), {"Retry-After": str(RETRY_AFTER_S)})
 

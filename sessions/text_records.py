@@ -43,7 +43,7 @@ class TextSession:
         self.spec = spec
         self._clock = clock
         self._journal = journal
-        self._new_id = new_id
+        self.new_id = new_id
         session_id = new_id("sess")
         self._opened = SessionOpened(
             session_id=session_id,
@@ -78,11 +78,11 @@ class TextSession:
 
     def _items(self, message: Message) -> list[Item]:
         if message.role == "tool":
-            return [CallOutputItem(self._new_id("item"), message.call_id or "", message.text)]
-        calls = [CallItem(self._new_id("item"), call.id, call.name, call.arguments) for call in message.calls]
+            return [CallOutputItem(self.new_id("item"), message.call_id or "", message.text)]
+        calls = [CallItem(self.new_id("item"), call.id, call.name, call.arguments) for call in message.calls]
         if not message.text:
             return [*calls]
-        return [MessageItem(self._new_id("item"), message.role, (Content("text", message.text),)), *calls]
+        return [MessageItem(self.new_id("item"), message.role, (Content("text", message.text),)), *calls]
 
 
 def _new(messages: Sequence[Message]) -> Sequence[Message]:

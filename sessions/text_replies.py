@@ -8,14 +8,14 @@ import sys
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, aclosing, suppress
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.build import VoiceAgent
 from agents.errors import ContextFull, Overloaded, ProviderError, ProviderTimeout
 from agents.interfaces import BrainOutput, Finish, Message, TextDelta, ToolCall, Usage
 from sessions.errors import UnknownResponse
 from sessions.pipeline.bounds import Bounds
-from sessions.pipeline.replying import BUG
+from sessions.pipeline.replying import BUG, MAX_CALL_ID
 from sessions.pipeline.turns import Turn
 from sessions.protocols.text_answers import Fault, Outcome, TextWriter
 from sessions.protocols.text_requests import TextRequest
@@ -201,12 +201,19 @@ class TextReply:
                 self._text.append(text)
                 self._publish(self._writer.text(text))
             case ToolCall() if not (self._request.one_call and self._calls):
-                self._calls.append(thought)
-                self._publish(self._writer.call(thought))
+                call = self._named(thought)
+                self._calls.append(call)
+                self._publish(self._writer.call(call))
             case Usage():
                 self._usage = thought if self._usage is None else self._usage + thought
             case Finish():
                 self._finish = thought
+
+    def _named(self, call: ToolCall) -> ToolCall:
+        """With an id that is new in the conversation, and that every client can use."""
+        known = {earlier.id for message in self.conversation for earlier in message.calls}
+        usable = 0 < len(call.id) <= MAX_CALL_ID and call.id not in known
+        return call if usable else replace(call, id=self.session.new_id("call"))
 
     def _publish(self, frames: list[bytes]) -> None:
         self._log += frames

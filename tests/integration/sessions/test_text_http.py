@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -25,8 +26,8 @@ from openai.types.chat import (
 from openai.types.responses import FunctionToolParam, ResponseInputParam
 
 from tests.fakes.scripted_server import ScriptedServer, scripted_server
-from tests.faults.live import Agent, apply
-from tests.processes import Server
+from tests.faults.live import Agent, apply, document
+from tests.processes import Server, manage, wait_until
 
 REPLY = "Sure, it is a quarter past nine."
 ARGUMENTS = '{"zone": "Europe/Berlin"}'
@@ -289,6 +290,32 @@ class TestResponses:
         assert [event.to_dict() async for event in again] == [event.to_dict() for event in events[6:]]
 
 
+class TestRecords:
+    async def test_a_turn_is_kept_and_words_only_if_the_agent_stores_them(
+        self, client: AsyncOpenAI, server: Server, providers: ScriptedServer, tmp_path: Path
+    ) -> None:
+        quiet = document({"good": providers.base_url(**QUICK)}, [Agent("text-quiet", llm="account: good, model: any")])
+        (tmp_path / "quiet.yaml").write_text(quiet.replace("store_text: true", "store_text: false"))
+        manage(server.data, "agent", "apply", str(tmp_path / "quiet.yaml"))
+        first = await client.responses.create(model="text-quiet", input="What is a sesame?")
+        await client.responses.create(model="text-quiet", input="And a sesame?", previous_response_id=first.id)
+        kept = await client.responses.create(model="text-plain", input="Where is the pelican?")
+        assert kept.status == "completed"
+
+        def rows(query: str) -> list[tuple[object, ...]]:
+            with sqlite3.connect(server.data / "repartee.sqlite3") as database:
+                return database.execute(query).fetchall()
+
+        words = "SELECT text FROM voice_sessions_itemtext"
+        wait_until(lambda: any("pelican" in str(row) for row in rows(words)), within_s=5, what="the journal")
+        assert not any("sesame" in str(row).lower() for row in rows(words))
+        sessions = "SELECT transport, turn_count, end_reason FROM voice_sessions_session WHERE agent = 'text-quiet'"
+        assert rows(sessions) == [("http", 2, "closed")]
+        turns = "SELECT DISTINCT transport, kind, end_reason FROM telemetry_turn WHERE agent = 'text-quiet'"
+        assert rows(turns) == [("http", "text", "completed")]
+        assert "sesame" not in server.log.lower()
+
+
 class TestFailures:
     async def test_a_provider_that_is_down(self, client: AsyncOpenAI) -> None:
         """Before the first word it is an HTTP error, also for a stream; a stream of events tells it as an event."""
@@ -341,11 +368,26 @@ class TestFailures:
         with pytest.raises(NotFoundError, match="Use one of"):
             await client.responses.create(model="nobody", input="Hello")
 
-    async def test_a_body_that_is_too_large(self, server: Server) -> None:
-        body = json.dumps({"model": "text-plain", "input": "x" * 3_000_000})
+    @pytest.mark.parametrize(
+        ("body", "status", "code"),
+        [
+            (b'{"input": "' + b"x" * 3_000_000 + b'"}', 413, "request_too_large"),
+            (
+                b'{"input": "Hi", "tools": [{"type": "function", "name": "f", "parameters": ' + b'{"a": ' * 50_000,
+                400,
+                "invalid_json",
+            ),
+            (b'{"input": "\xff"}', 400, "invalid_json"),
+            (b'{"input": {"a": 1}}', 400, "invalid_type"),
+            (b'{"input": "Hi", "metadata": {"a": 1}}', 400, "invalid_type"),
+            (b'{"input": [{"type": "computer_call"}]}', 400, "invalid_value"),
+            (b'{"input": "Hi", "tools": [{"type": "web_search"}]}', 400, "invalid_value"),
+        ],
+        ids=lambda value: None if isinstance(value, bytes) else str(value),
+    )
+    async def test_bodies(self, server: Server, body: bytes, status: int, code: str) -> None:
         async with httpx.AsyncClient() as http:
             answer = await http.post(
                 f"{server.url}/v1/responses", content=body, headers={"Authorization": f"Bearer {server.key}"}
             )
-        assert answer.status_code == 413
-        assert answer.json()["error"]["code"] == "request_too_large"
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import random
 import socket
 import statistics
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -40,7 +41,7 @@ def providers() -> Iterator[ScriptedServer]:
 def server(
     request: pytest.FixtureRequest, providers: ScriptedServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """Its keep-alive comments come after 0.15 s, and it gives a reader 1 s."""
+    """Its keep-alive comments come after 0.15 s, it gives a reader 1 s, and it makes six answers at once."""
     folder = tmp_path_factory.mktemp(request.param)
     manage(folder, "migrate")
     with running(
@@ -49,6 +50,7 @@ def server(
         DJANGO_SETTINGS_MODULE="project.settings",
         REPARTEE_KEEPALIVE_S="0.15",
         REPARTEE_WRITE_TIMEOUT_S="1",
+        REPARTEE_TEXT_REPLIES="6",
     ) as one:
         one.wait_for("/healthz")
         steady = {"llm_first_ms": GAP_MS, "llm_tokens_per_s": 1000 / GAP_MS, "reply": WORDS}
@@ -218,6 +220,41 @@ async def test_who_leaves_a_second_reading_ends_nothing(http: httpx.AsyncClient)
                 async with http.stream("GET", other) as second:
                     assert (await anext(data_of(second)))[1]["sequence_number"] == 3
     assert events[-1]["type"] == "response.completed"
+
+
+async def test_a_full_server_says_when_to_come_back(http: httpx.AsyncClient) -> None:
+    async with AsyncExitStack() as held:
+        for _ in range(6):
+            await held.enter_async_context(http.stream("POST", "/responses", json=ask("endless", stream=True)))
+        refused = await http.post("/chat/completions", json=chat("steady"))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "server_overloaded")
+        assert refused.headers["retry-after"]
+    await asyncio.sleep(0.2)
+    assert (await http.post("/chat/completions", json=chat("steady"))).status_code == 200
+
+
+async def test_many_who_leave_at_any_moment_leave_nothing(http: httpx.AsyncClient, providers: ScriptedServer) -> None:
+    since, chance = providers.last_id(), random.Random(1)
+
+    async def come_and_go() -> None:
+        body = chat("endless", stream=chance.random() < 0.5)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(chance.uniform(0.01, 0.4)):
+                await http.post("/chat/completions", json=body)
+
+    for _ in range(20):
+        await asyncio.gather(*(come_and_go() for _ in range(4)))
+    await asyncio.sleep(1)
+    log = providers.log(since)
+    begun = [entry for entry in log if entry["status"] is not None]
+    assert len(begun) > 10
+    assert [entry["id"] for entry in begun if entry["disconnected"] is None] == []
+    async with AsyncExitStack() as held:  # all places are free again
+        for _ in range(6):
+            response = await held.enter_async_context(
+                http.stream("POST", "/responses", json=ask("endless", stream=True))
+            )
+            assert response.status_code == 200
 
 
 async def test_a_reader_who_reads_nothing_is_cut_off(

@@ -305,6 +305,24 @@ class TestEnding:
 
         on_desk(test, llm=ScriptedLLM([calls]))
 
+    def test_calls_have_ids_that_clients_can_use(self) -> None:
+        calls = [
+            ToolCall("a", "f", "{}"),
+            ToolCall("a", "g", "{}"),
+            ToolCall("", "f", "{}"),
+            ToolCall("x" * 99, "f", "{}"),
+        ]
+
+        async def test(d: Desk) -> None:
+            reply = await d.ask()
+            await reply.wait()
+            ids = [call.id for call in reply.said.calls]
+            assert ids[0] == "a"
+            assert len(set(ids)) == 4
+            assert all(0 < len(call_id) <= 32 for call_id in ids)
+
+        on_desk(test, llm=ScriptedLLM([calls]))
+
     def test_a_limit_of_tokens(self) -> None:
         async def test(d: Desk) -> None:
             reply = await d.ask()
