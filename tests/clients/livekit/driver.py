@@ -92,6 +92,8 @@ class NotingModel(RealtimeModel):
 
     def note(self, event) -> None:
         seen.append(event["type"])
+        if event["type"] == "session.created":
+            self.wire = Wire()
         self.wire.see(event)
         self.events.put_nowait(event)
 
@@ -114,7 +116,7 @@ async def caller(
     model = NotingModel(
         model=slug, base_url=STAGE.base_url, api_key=key, conn_options=APIConnectOptions(max_retry=0), **options
     )
-    model.wire, model.events = Wire(), asyncio.Queue()
+    model.events = asyncio.Queue()
     manual = {"turn_detection": "manual"} if options.get("turn_detection", ...) is None else {}
     session = AgentSession(llm=model, turn_handling={"interruption": {"resume_false_interruption": False}, **manual})
     session.on("error", on_error)
@@ -122,12 +124,13 @@ async def caller(
     session.input.audio = ears
     if "audio" in options.get("modalities", ["audio"]):
         session.output.audio = speaker
-    try:
-        await session.start(Agent(instructions="Be brief.", tools=list(tools)), record=False)
-        yield Caller(session, model, ears, speaker)
-    finally:
-        await session.aclose()
-        await model.aclose()
+    async with http_context.open():
+        try:
+            await session.start(Agent(instructions="Be brief.", tools=list(tools)), record=False)
+            yield Caller(session, model, ears, speaker)
+        finally:
+            await session.aclose()
+            await model.aclose()
 
 
 def shown(session: AgentSession, role: str) -> str:
@@ -137,11 +140,18 @@ def shown(session: AgentSession, role: str) -> str:
 
 @scenario("text turn")
 async def text_turn() -> str:
-    async with caller("clerk", modalities=["text"]) as call:
+    """Then LiveKit opens a new connection, as it does by itself every 20 minutes, and plays the conversation to it."""
+    async with caller("clerk", modalities=["text"], max_session_duration=3.0) as call:
         await call.session.run(user_input="When do you open?")
         answer = shown(call.session, "assistant")
+        for _ in range(2):
+            await call.until("session.created")
+        await call.until("conversation.item.added")
+        await call.session.run(user_input="And when do you close?")
     assert "nine o'clock" in answer, answer
-    return "its history shows the answer"
+    known = [one["content"] for one in STAGE.remembered() if one["role"] != "system"]
+    assert known == ["When do you open?", answer, "And when do you close?"], known
+    return "its history shows the answer, and a new connection knows it"
 
 
 @scenario("voice turn")
