@@ -47,6 +47,7 @@ STEPS_S = 60.0
 FAILURES = 5
 TRIES = 60
 SHRINK_S = 5.0
+LOG_LINES = 12
 WARM_S = 30.0
 REPORT_S = 15.0
 LONG = "Let me tell you all about it, one thing after the other. "
@@ -262,8 +263,9 @@ async def what_is_left(running: Server, *, log_from: int = 0) -> list[str]:
             break
         await asyncio.sleep(0.2)
     found = [f"{count} {name} left open" for name, count in counts.items() if count]
-    faults = [line for line in running.log[log_from:].splitlines() if "Traceback" in line or " ERROR " in line]
-    return [*found, *(f"in the log: {line}" for line in faults[:5])]
+    lines = running.log[log_from:].splitlines()
+    faults = [n for n, line in enumerate(lines) if "Traceback" in line or " ERROR " in line]
+    return [*found, *("in the log: " + "\n  ".join(lines[n : n + LOG_LINES]) for n in faults[:5])]
 
 
 # --- making a failure small ----------------------------------------------------------------------
