@@ -11,4 +11,3 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("sessions.urls")),
 ]
-handler500 = "sessions.api.server_error"

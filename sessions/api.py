@@ -10,7 +10,6 @@ import msgspec
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 
 from agents.errors import ClientError, Overloaded
@@ -86,11 +85,3 @@ def _wrong_method(views: Mapping[str, View]) -> HttpResponse:
     allowed = ", ".join(views)
     error = Refusal(f"Use {allowed} for this address.", code="method_not_allowed")
     return json_answer(answer_to(error).body, status=405, headers={"Allow": allowed})
-
-
-def server_error(request: HttpRequest) -> HttpResponse:
-    """What a bug looks like from outside: JSON on the API, Django's own page elsewhere. Django has logged it."""
-    if not request.path.startswith("/v1/"):
-        return defaults.server_error(request)
-    details = {"message": "Something went wrong on the server.", "type": "server_error", "param": None}
-    return json_answer({"error": {**details, "code": "internal_error"}}, status=500)
