@@ -60,7 +60,7 @@ class ConversationItem(models.Model):
 
     session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="items")
     index = models.PositiveIntegerField()
-    item_id = models.CharField(max_length=64)
+    item_id = models.CharField(max_length=512, help_text="As its client called it, or as we did.")
     turn_index = models.PositiveIntegerField(null=True, blank=True)
     kind = models.CharField(max_length=24, choices=Kind)
     role = models.CharField(max_length=16, blank=True)

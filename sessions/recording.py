@@ -62,20 +62,20 @@ def _store_sessions(records: Iterable[SessionOpened]) -> None:
 
 
 def _store_items(records: Sequence[ItemRecorded]) -> None:
-    latest = {(record.session_id, record.item_id): record for record in records}
+    latest = {(record.session_id, _storable(record.item_id)): record for record in records}
     sessions = Session.objects.in_bulk({session_id for session_id, _ in latest})
-    known = [record for record in latest.values() if record.session_id in sessions]
+    known = {key: record for key, record in latest.items() if record.session_id in sessions}
     if len(known) < len(latest):
         count(JOURNAL_DROPPED, len(latest) - len(known), reason="unknown_session")
     changing = ("index", "turn_index", "kind", "role", "at", "interrupted", "heard_ms", "audio_ms")
     items = ConversationItem.objects.bulk_create(
         [
             ConversationItem(
-                session_id=record.session_id,
-                item_id=record.item_id,
+                session_id=session_id,
+                item_id=item_id,
                 **{name: getattr(record, name) for name in changing},
             )
-            for record in known
+            for (session_id, item_id), record in known.items()
         ],
         update_conflicts=True,
         unique_fields=("session", "item_id"),
@@ -83,7 +83,7 @@ def _store_items(records: Sequence[ItemRecorded]) -> None:
     )
     keys = {(item.session_id, item.item_id): item.pk for item in items}
     _store_texts(
-        (keys[record.session_id, record.item_id], record, sessions[record.session_id].text_days)
+        (keys[record.session_id, _storable(record.item_id)], record, sessions[record.session_id].text_days)
         for record in records
         if record.text is not None and record.session_id in sessions and sessions[record.session_id].store_text
     )
@@ -93,7 +93,7 @@ def _store_texts(texts: Iterable[tuple[int, ItemRecorded, int]]) -> None:
     rows = {
         key: ItemText(
             item_id=key,
-            text=(record.text or "").replace("\x00", ""),
+            text=_storable(record.text or ""),
             heard_chars=record.heard_chars,
             expires_at=record.at + timedelta(days=days),
         )
@@ -105,6 +105,11 @@ def _store_texts(texts: Iterable[tuple[int, ItemRecorded, int]]) -> None:
         unique_fields=("item",),
         update_fields=("text", "heard_chars", "expires_at"),
     )
+
+
+def _storable(text: str) -> str:
+    """`text` without NUL, which PostgreSQL does not keep."""
+    return text.replace("\x00", "")
 
 
 def _store_turns(records: Sequence[TurnRecorded]) -> None:
