@@ -33,7 +33,8 @@ from sessions.pipeline.records import ItemRecorded, SessionOpened
 from sessions.recording import store
 now = datetime.now(UTC)
 opened = SessionOpened("sess_1", "guide", 1, "websocket", "server", now, store_text=False)
-items = [ItemRecorded("sess_1", at, item_id, 0, "message", "user", None, now) for at, item_id in enumerate(("a\\0b", "x" * 512))]
+ids = ("a\\0b", "x" * 512)
+items = [ItemRecorded("sess_1", at, item_id, 0, "message", "user", None, now) for at, item_id in enumerate(ids)]
 store([opened, *items])
 print(ConversationItem.objects.filter(session="sess_1").count())
 """
