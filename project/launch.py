@@ -51,7 +51,7 @@ def ensure_administrator() -> str | None:
 def prepare() -> list[str]:
     """Bring the data folder up to date. Lines about what was made, which are shown this once."""
     from agents.services import ensure_guide
-    from sessions.auth import ensure_dev_key
+    from sessions.keys import ensure_dev_key
 
     say(f"Preparing {settings.REPARTEE_DATA} …")
     remember_environment(settings.REPARTEE_DATA, settings.REPARTEE_ENV)

@@ -15,8 +15,9 @@ from django.utils.html import format_html_join
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from sessions.auth import limits_of, revoke_key
+from sessions.auth import limits_of
 from sessions.key_form import ApiKeyForm
+from sessions.keys import revoke_key
 from sessions.models import ApiKey, Session
 from sessions.selectors import agent_keys, conversation
 from telemetry.admin import ReadOnlyAdmin

@@ -1,26 +1,19 @@
-"""Who is calling: server keys (`sk_…`), client secrets (`ek_…`), and what they may do.
-
-Keys are 256 random bits, so their SHA-256 digest needs no salt; the keys themselves are shown once, when
-they are made, and stored and logged nowhere.
-"""
+"""Who is calling, by a server key (`sk_…`) or a client secret (`ek_…`), and what they may do."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import logging
-import secrets
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal, cast
 
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 from django.db.models import Q
 from django.http import HttpRequest
@@ -28,16 +21,14 @@ from django.utils import timezone
 
 from agents.spec import AgentSpec, Override
 from sessions.errors import Conflict, InvalidKey, MissingScope, TooManyFailures
+from sessions.keys import DEVELOPMENT_KEY, digest_of
 from sessions.limits import NO_LIMITS, KeyLimiter, Limits
 from sessions.models import ApiKey, ClientSecret
-from sessions.scopes import SCOPES, TALKING, Scope, in_order
+from sessions.scopes import SCOPES, Scope, in_order
 from telemetry import counters, names
 
 log = logging.getLogger(__name__)
 
-DEVELOPMENT_KEY = "development key"
-"""The name of the key that is made for a developer; it is honoured in development mode only."""
-SHOWN_CHARS = 11
 LAST_USED_EVERY = timedelta(minutes=1)
 SUBPROTOCOL = "realtime"
 SUBPROTOCOL_KEY = "openai-insecure-api-key."
@@ -157,10 +148,6 @@ class Authenticator:
         return principal
 
 
-def digest_of(key: str) -> str:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
-
-
 def _find(key: str, digest: str) -> tuple[Principal, float | None] | None:
     """The principal of a key, and how many more seconds it has."""
     if _is_fixed_development_key(digest):
@@ -269,98 +256,6 @@ def counted_session(principal: Principal) -> AbstractAsyncContextManager[None]:
     return limiter.session(principal.account, principal.limits)
 
 
-def _bearer(header: str) -> str | None:
-    scheme, _, key = header.strip().partition(" ")
-    return key.strip() or None if scheme.lower() == "bearer" else None
-
-
-def _subprotocol_key(offered: Collection[str]) -> str | None:
-    keys = (name.removeprefix(SUBPROTOCOL_KEY) for name in offered if name.startswith(SUBPROTOCOL_KEY))
-    return next(keys, None)
-
-
-def _address(client: Collection[Any] | None) -> str:
-    return str(next(iter(client))) if client else ""
-
-
-# --- making and ending keys ----------------------------------------------------------------------
-
-
-def create_key(
-    *,
-    name: str,
-    agents: Collection[str] = (),
-    scopes: Collection[Scope] = TALKING,
-    requests_per_minute: int | None = None,
-    sessions_at_once: int | None = None,
-) -> tuple[ApiKey, str]:
-    """A new key's record, and the key itself: this is the only time it is known.
-
-    A limit of None is as settings have it, and 0 is none.
-    """
-    key = "sk_" + secrets.token_urlsafe(32)
-    record = ApiKey.objects.create(
-        name=name,
-        prefix=key[:SHOWN_CHARS],
-        digest=digest_of(key),
-        agents=sorted(set(agents)),
-        scopes=in_order(scopes),
-        requests_per_minute=requests_per_minute,
-        sessions_at_once=sessions_at_once,
-    )
-    return record, key
-
-
-def revoke_key(record: ApiKey) -> None:
-    """End a key, and with it the client secrets it made. Sessions that run go on."""
-    record.revoked_at = timezone.now()
-    record.save(update_fields=["revoked_at"])
-
-
-def ensure_dev_key() -> str | None:
-    """Make the developer's key if there is none. The key if it was made now; None if it is already known."""
-    if not settings.DEVELOPMENT:
-        raise ImproperlyConfigured("A development key is made with REPARTEE_ENV=development only.")
-    if settings.REPARTEE_DEV_API_KEY or ApiKey.objects.filter(name=DEVELOPMENT_KEY, revoked_at=None).exists():
-        return None
-    return create_key(name=DEVELOPMENT_KEY, scopes=SCOPES, requests_per_minute=0, sessions_at_once=0)[1]
-
-
-@dataclass(frozen=True, slots=True)
-class IssuedSecret:
-    value: str
-    expires_at: datetime
-
-
-def issue_secret(
-    *,
-    agent: str,
-    version: int | None = None,
-    session: Mapping[str, Any] | None = None,
-    overrides: Collection[Override] = (),
-    lives_s: int = 600,
-    key_id: int | None = None,
-    user_id: int | None = None,
-    opens_session: str | None = None,
-) -> IssuedSecret:
-    """A client secret for one agent, or even for one session of it. Those that expired are deleted on the way."""
-    now = timezone.now()
-    ClientSecret.objects.filter(expires_at__lt=now).delete()
-    value = "ek_" + secrets.token_urlsafe(32)
-    secret = ClientSecret.objects.create(
-        digest=digest_of(value),
-        expires_at=now + timedelta(seconds=lives_s),
-        session=dict(session or {}),
-        agent=agent,
-        version=version,
-        overrides=sorted(overrides),
-        created_by_key_id=key_id,
-        created_by_user_id=user_id,
-        opens_session=opens_session,
-    )
-    return IssuedSecret(value, secret.expires_at)
-
-
 @asynccontextmanager
 async def claimed_session(principal: Principal) -> AsyncIterator[str | None]:
     """The id of the one session that the caller's secret is for, None if it may open any number.
@@ -378,3 +273,17 @@ async def claimed_session(principal: Principal) -> AsyncIterator[str | None]:
     except BaseException:
         await secret.aupdate(claimed_at=None)
         raise
+
+
+def _bearer(header: str) -> str | None:
+    scheme, _, key = header.strip().partition(" ")
+    return key.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _subprotocol_key(offered: Collection[str]) -> str | None:
+    keys = (name.removeprefix(SUBPROTOCOL_KEY) for name in offered if name.startswith(SUBPROTOCOL_KEY))
+    return next(keys, None)
+
+
+def _address(client: Collection[Any] | None) -> str:
+    return str(next(iter(client))) if client else ""

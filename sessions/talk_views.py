@@ -22,7 +22,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agents import selectors
 from agents.spec import AgentSpec
-from sessions.auth import issue_secret
+from sessions.keys import issue_secret
 
 SECRET_LIVES_S = 120  # from the press of the button to the open WebSocket, with a prompt for the microphone before it
 

@@ -10,9 +10,10 @@ from msgspec import Meta, Struct
 
 from agents.spec import Override
 from sessions.api import json_answer
-from sessions.auth import Principal, issue_secret
+from sessions.auth import Principal
 from sessions.errors import Forbidden, Refusal, answer_to
 from sessions.grants import granted
+from sessions.keys import issue_secret
 from sessions.operations import operation
 from sessions.protocols.realtime import random_ids
 from sessions.protocols.realtime_events import SessionPatch

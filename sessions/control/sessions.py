@@ -9,12 +9,13 @@ from django.http import HttpRequest
 
 from agents.errors import ClientError
 from agents.spec import Override
-from sessions.auth import Principal, issue_secret
+from sessions.auth import Principal
 from sessions.control import records, shapes, showing
 from sessions.control.found import find
 from sessions.errors import Conflict, Forbidden
 from sessions.grants import granted
 from sessions.host import new_id
+from sessions.keys import issue_secret
 from sessions.models import ClientSecret
 from sessions.operations import operation
 from sessions.pipeline.messages import Inject, Item, ResponseOptions

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agents import selectors
-from sessions.auth import DEVELOPMENT_KEY, create_key, revoke_key
+from sessions.keys import DEVELOPMENT_KEY, create_key, revoke_key
 from sessions.models import ApiKey
 from sessions.scopes import MEANINGS, SCOPES, TALKING
 

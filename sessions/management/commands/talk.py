@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from agents import selectors
-from sessions.auth import issue_secret
+from sessions.keys import issue_secret
 from sessions.talk_audio import BadWav, read_wav, write_wav
 from sessions.talk_client import Clip, Exchange, Record, Talk, TalkError, TalkOptions, realtime_url, talk
 

@@ -20,7 +20,7 @@ from django.utils import timezone
 from agents import services as agent_services
 from agents.errors import Overloaded
 from agents.spec import AgentSpec, Overrides
-from sessions import auth
+from sessions import auth, keys
 from sessions.auth import Authenticator, FailureLimit, Principal, RecentPrincipals
 from sessions.errors import Conflict, InvalidKey, MissingScope, TooManyFailures, TooManyRequests
 from sessions.limits import KeyLimiter, Limits
@@ -52,7 +52,7 @@ def authenticator(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Authenticato
 
 
 def key(**fields: Any) -> tuple[ApiKey, str]:
-    return auth.create_key(name="test", **fields)
+    return keys.create_key(name="test", **fields)
 
 
 async def test_a_key_names_its_principal(authenticator: Authenticator) -> None:
@@ -77,7 +77,7 @@ def test_only_a_digest_of_a_key_is_stored() -> None:
     assert len(value) == 46
     assert value not in str(stored)
     assert stored["prefix"] == value[:11]
-    assert stored["digest"] == auth.digest_of(value)
+    assert stored["digest"] == keys.digest_of(value)
 
 
 @pytest.mark.parametrize("value", [None, "", "sk_wrong", "ek_wrong", "\udcff\ud800"[:1]])
@@ -88,10 +88,10 @@ async def test_a_wrong_key_is_refused(authenticator: Authenticator, value: str |
 
 async def test_a_revoked_key_ends_with_its_secrets(authenticator: Authenticator, clock: Clock) -> None:
     record, value = await _sync(key)
-    secret = await _sync(auth.issue_secret, agent="guide", key_id=record.pk)
+    secret = await _sync(keys.issue_secret, agent="guide", key_id=record.pk)
     for held in (value, secret.value):
         await authenticator.principal(held, "a")
-    await _sync(auth.revoke_key, record)
+    await _sync(keys.revoke_key, record)
 
     clock.now += 5
     for held in (value, secret.value):
@@ -149,7 +149,7 @@ async def test_scopes_that_no_longer_exist_mean_nothing(authenticator: Authentic
 
 async def test_a_secret_is_for_realtime_only_whatever_its_maker_may_do(authenticator: Authenticator) -> None:
     record, _ = await _sync(key, scopes=SCOPES)
-    secret = await _sync(auth.issue_secret, agent="guide", key_id=record.pk)
+    secret = await _sync(keys.issue_secret, agent="guide", key_id=record.pk)
     principal = await authenticator.principal(secret.value, "a")
 
     assert principal.scopes == {"realtime"}
@@ -191,7 +191,7 @@ async def test_a_keys_limits_are_its_own_or_those_of_the_settings(
 
 async def test_a_secret_counts_against_the_key_that_made_it(authenticator: Authenticator) -> None:
     record, value = await _sync(key, requests_per_minute=2)
-    first, second = [(await _sync(auth.issue_secret, agent="guide", key_id=record.pk)).value for _ in range(2)]
+    first, second = [(await _sync(keys.issue_secret, agent="guide", key_id=record.pk)).value for _ in range(2)]
     for held in (value, first):
         await auth.authenticate_websocket(scope((b"authorization", f"Bearer {held}".encode())))
 
@@ -202,7 +202,7 @@ async def test_a_secret_counts_against_the_key_that_made_it(authenticator: Authe
 async def test_secrets_of_the_talk_page_count_against_who_opened_it(authenticator: Authenticator) -> None:
     user = await User.objects.acreate(username="ann")
     secrets = [
-        await _sync(auth.issue_secret, agent="guide", user_id=user_id) for user_id in (user.pk, user.pk, None, None)
+        await _sync(keys.issue_secret, agent="guide", user_id=user_id) for user_id in (user.pk, user.pk, None, None)
     ]
     accounts = [(await authenticator.principal(secret.value, "a")).account for secret in secrets]
 
@@ -214,7 +214,7 @@ async def test_secrets_of_the_talk_page_count_against_who_opened_it(authenticato
 
 async def test_a_secret_carries_what_its_maker_decided(authenticator: Authenticator) -> None:
     start = {"type": "realtime", "instructions": "Be kind."}
-    secret = await _sync(auth.issue_secret, agent="guide", version=3, session=start, overrides=["voice"], lives_s=60)
+    secret = await _sync(keys.issue_secret, agent="guide", version=3, session=start, overrides=["voice"], lives_s=60)
     principal = await authenticator.principal(secret.value, "a")
 
     assert secret.value.startswith("ek_")
@@ -225,7 +225,7 @@ async def test_a_secret_carries_what_its_maker_decided(authenticator: Authentica
 
 
 async def test_a_secret_ends_in_time_however_recently_it_was_used(authenticator: Authenticator, clock: Clock) -> None:
-    secret = await _sync(auth.issue_secret, agent="guide", lives_s=2)
+    secret = await _sync(keys.issue_secret, agent="guide", lives_s=2)
     await authenticator.principal(secret.value, "a")
     await ClientSecret.objects.aupdate(expires_at=timezone.now())
 
@@ -235,7 +235,7 @@ async def test_a_secret_ends_in_time_however_recently_it_was_used(authenticator:
 
 
 async def test_a_secret_for_one_session_opens_it_once(authenticator: Authenticator) -> None:
-    secret = await _sync(auth.issue_secret, agent="guide", opens_session="sess_1")
+    secret = await _sync(keys.issue_secret, agent="guide", opens_session="sess_1")
     principal = await authenticator.principal(secret.value, "a")
 
     with pytest.raises(Overloaded):
@@ -252,7 +252,7 @@ async def test_a_secret_for_one_session_opens_it_once(authenticator: Authenticat
 
 
 async def test_other_secrets_open_any_number_of_sessions(authenticator: Authenticator) -> None:
-    secret = await _sync(auth.issue_secret, agent="guide")
+    secret = await _sync(keys.issue_secret, agent="guide")
     principal = await authenticator.principal(secret.value, "a")
     for _ in range(2):
         async with auth.claimed_session(principal) as session_id:
@@ -260,8 +260,8 @@ async def test_other_secrets_open_any_number_of_sessions(authenticator: Authenti
 
 
 def test_expired_secrets_are_swept_when_one_is_made() -> None:
-    auth.issue_secret(agent="guide", lives_s=-1)
-    auth.issue_secret(agent="guide")
+    keys.issue_secret(agent="guide", lives_s=-1)
+    keys.issue_secret(agent="guide")
 
     assert ClientSecret.objects.count() == 1
 
@@ -369,9 +369,9 @@ async def test_the_fixed_key_is_honoured_in_development_only(authenticator: Auth
 
 
 async def test_a_development_key_is_made_once_and_for_development(authenticator: Authenticator, clock: Clock) -> None:
-    made = await _sync(auth.ensure_dev_key)
+    made = await _sync(keys.ensure_dev_key)
     assert made is not None
-    assert await _sync(auth.ensure_dev_key) is None
+    assert await _sync(keys.ensure_dev_key) is None
     principal = await authenticator.principal(made, "a")
     assert (principal.scopes, principal.limits) == (frozenset(SCOPES), Limits(0, 0))
 
@@ -380,11 +380,11 @@ async def test_a_development_key_is_made_once_and_for_development(authenticator:
         with pytest.raises(InvalidKey):
             await authenticator.principal(made, "a")
         with pytest.raises(ImproperlyConfigured):
-            auth.ensure_dev_key()
+            keys.ensure_dev_key()
 
 
 def test_the_development_key_of_an_older_version_may_do_everything() -> None:
-    (old, _), (other, _) = auth.create_key(name=auth.DEVELOPMENT_KEY), key()
+    (old, _), (other, _) = keys.create_key(name=keys.DEVELOPMENT_KEY), key()
     import_module("sessions.migrations.0002_apikey_scopes").widen_development_key(apps, None)
     import_module("sessions.migrations.0003_apikey_limits").unlimit_development_key(apps, None)
     for record in (old, other):
@@ -396,7 +396,7 @@ def test_the_development_key_of_an_older_version_may_do_everything() -> None:
 
 def test_with_a_fixed_key_none_is_made() -> None:
     with override_settings(REPARTEE_DEV_API_KEY="fixed"):
-        assert auth.ensure_dev_key() is None
+        assert keys.ensure_dev_key() is None
     assert not ApiKey.objects.exists()
 
 
@@ -412,7 +412,7 @@ def apikey(*arguments: str) -> str:
 def test_the_command_makes_lists_and_revokes() -> None:
     agent_services.publish_spec(agent=agent_services.create_agent(slug="guide"), spec=AgentSpec(slug="guide"))
     value = apikey("create", "web shop", "--agent", "guide")
-    record = ApiKey.objects.get(digest=auth.digest_of(value))
+    record = ApiKey.objects.get(digest=keys.digest_of(value))
 
     assert (record.name, record.agents) == ("web shop", ["guide"])
     assert apikey("list") == f"{value[:11]}…  web shop  agents: guide  for: realtime, text  last used never"
@@ -423,7 +423,7 @@ def test_the_command_makes_lists_and_revokes() -> None:
 def test_the_command_gives_the_scopes_and_limits_asked_for() -> None:
     scopes, limits = ("--scope", "turns", "--scope", "sessions"), ("--requests", "60", "--sessions", "0")
     value = apikey("create", "dashboard", *scopes, *limits)
-    record = ApiKey.objects.get(digest=auth.digest_of(value))
+    record = ApiKey.objects.get(digest=keys.digest_of(value))
 
     assert record.scopes == ["sessions", "turns"]
     assert (record.requests_per_minute, record.sessions_at_once) == (60, 0)
@@ -433,7 +433,7 @@ def test_the_command_gives_the_scopes_and_limits_asked_for() -> None:
     ("arguments", "says"),
     [
         (("create", "x", "--agent", "nobody"), "nobody"),
-        (("create", auth.DEVELOPMENT_KEY), "development mode"),
+        (("create", keys.DEVELOPMENT_KEY), "development mode"),
         (("create", "x", "--scope", "everything"), "invalid choice"),
         (("create", "x", "--sessions", "many"), "not a number"),
         (("create", "x", "--requests", "-1"), "not a number"),

@@ -11,7 +11,7 @@ from openai.types.realtime import ClientSecretCreateResponse
 
 from agents import services as agent_services
 from agents.spec import AgentSpec
-from sessions import auth, views
+from sessions import auth, keys, views
 from sessions.auth import Authenticator, FailureLimit, RecentPrincipals
 from sessions.models import ClientSecret
 
@@ -29,7 +29,7 @@ def key() -> str:
     for slug in ("guide", "terse"):
         agent = agent_services.create_agent(slug=slug)
         agent_services.publish_spec(agent=agent, spec=AgentSpec(slug=slug, instructions=f"You are {slug}."))
-    return auth.create_key(name="test")[1]
+    return keys.create_key(name="test")[1]
 
 
 async def post(key: str | None, body: Any = None, **options: Any) -> Any:
@@ -48,7 +48,7 @@ async def test_a_secret_is_made_for_the_default_agent(key: str) -> None:
     assert (made.session.type, made.session.id[:5]) == ("realtime", "sess_")
     assert answer.json()["session"]["instructions"] == "You are guide."
     secret = await ClientSecret.objects.select_related("created_by_key").aget()
-    assert secret.digest == auth.digest_of(made.value)
+    assert secret.digest == keys.digest_of(made.value)
     assert 598 < (secret.expires_at - secret.created_at).total_seconds() < 602
     assert secret.created_by_key is not None
 
@@ -122,7 +122,7 @@ async def test_the_models_that_there_are_are_listed(key: str) -> None:
 
 
 async def test_a_key_for_some_agents_makes_secrets_for_these(key: str) -> None:
-    _, limited = await sync_to_async(auth.create_key)(name="limited", agents=["terse"])
+    _, limited = await sync_to_async(keys.create_key)(name="limited", agents=["terse"])
     own, other, openais = [
         await post(limited, {"session": session}) for session in ({}, {"model": "guide"}, {"model": "gpt-realtime"})
     ]
@@ -150,7 +150,7 @@ async def test_guessing_keys_is_answered_with_429(key: str) -> None:
 
 
 async def test_what_a_key_has_left_is_told_and_then_it_must_wait(key: str) -> None:
-    _, scarce = await sync_to_async(auth.create_key)(name="scarce", requests_per_minute=2)
+    _, scarce = await sync_to_async(keys.create_key)(name="scarce", requests_per_minute=2)
     answers = [await post(scarce, {"session": {"model": model}}) for model in ("guide", "nobody", "guide")]
 
     assert [answer.status_code for answer in answers] == [200, 404, 429]

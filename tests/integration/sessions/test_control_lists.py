@@ -11,7 +11,7 @@ from django.test import AsyncClient
 
 from agents import services as agent_services
 from agents.spec import AgentSpec
-from sessions import auth
+from sessions import auth, keys
 from sessions.auth import Authenticator, FailureLimit, RecentPrincipals
 from sessions.models import ClientSecret, ConversationItem, ItemText, Session
 from sessions.scopes import SCOPES, Scope
@@ -35,7 +35,7 @@ def key() -> str:
 
 
 def key_for(*scopes: Scope, agents: tuple[str, ...] = ()) -> str:
-    return auth.create_key(name="test", scopes=scopes, agents=agents)[1]
+    return keys.create_key(name="test", scopes=scopes, agents=agents)[1]
 
 
 async def ask(key: str, path: str, method: str = "GET", **query: Any) -> tuple[int, Any]:
@@ -303,7 +303,7 @@ async def test_a_session_waits_for_its_client_and_can_be_called_off(key: str) ->
     assert (made["state"], made["agent"], made["url"]) == (
         "waiting", "terse", "ws://testserver/v1/realtime?model=terse",
     )  # fmt: skip
-    assert secret.digest == auth.digest_of(made["client_secret"]["value"])
+    assert secret.digest == keys.digest_of(made["client_secret"]["value"])
     assert (secret.agent, secret.session, secret.overrides) == ("terse", start, ["voice"])
     assert 58 < secret.expires_at.timestamp() - datetime.now(UTC).timestamp() < 61
     assert (await answer(key, path))["state"] == "waiting"

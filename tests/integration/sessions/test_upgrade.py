@@ -14,7 +14,7 @@ from agents import services as agent_services
 from agents.errors import Overloaded
 from agents.spec import AgentSpec
 from project.asgi import application
-from sessions import auth, services
+from sessions import auth, keys, services
 from sessions.auth import Authenticator, FailureLimit, RecentPrincipals
 from tests.fakes.asgi import AsgiClient
 
@@ -110,7 +110,7 @@ async def test_a_server_that_cannot_refuse_accepts_and_closes(
 @pytest.mark.parametrize(("limit", "says"), [("requests_per_minute", "1 requests"), ("sessions_at_once", "1 sessions")])
 async def test_a_key_at_its_limit_is_refused_with_429(can_deny: bool, limit: str, says: str) -> None:
     limits: dict[str, Any] = {limit: 1}
-    _, key = await sync_to_async(auth.create_key)(name="scarce", **limits)
+    _, key = await sync_to_async(keys.create_key)(name="scarce", **limits)
     principal = await auth.authenticator.principal(key, "a")
     async with auth.counted_session(principal):
         await auth.limiter.request(principal.account, principal.limits)
@@ -160,7 +160,7 @@ async def test_pages_of_other_sites_are_let_in_by_a_setting(
 
 async def test_a_secret_is_good_for_its_agent_only() -> None:
     await sync_to_async(agent_services.create_agent)(slug="other")
-    secret = await sync_to_async(auth.issue_secret)(agent="other")
+    secret = await sync_to_async(keys.issue_secret)(agent="other")
 
     assert denial(await knock("/v1/realtime?model=guide", key=secret.value))[0] == 404
 
