@@ -9,7 +9,7 @@ import pytest
 
 from tests.clients.environments import CLIENTS, HERE, NODE
 from tests.clients.report import SCENARIOS, Report, Result, parsed
-from tests.clients.snippets import HOWTO, program
+from tests.clients.snippets import HOWTO, programs
 
 each_manifest = pytest.mark.parametrize(
     "manifest", sorted(HERE.glob("*/package.json")), ids=lambda path: path.parent.name
@@ -19,7 +19,7 @@ each_manifest = pytest.mark.parametrize(
 def test_every_page_that_connects_a_client_is_run_by_one() -> None:
     pages = sorted(page.name for page in HOWTO.glob("connect-*.md"))
     assert sorted(page for client in CLIENTS for page in client.documents) == pages
-    assert all(program(page) for page in pages)
+    assert all(programs(page) for page in pages)
 
 
 def test_every_client_has_a_driver_and_a_lock() -> None:

@@ -9,6 +9,7 @@ The exit code is 1 if anything failed. `make test-clients` runs all.
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from tests.clients.stage import Stage, recorded_speech, stage
 from tests.invariants import Broken, Invariants
 
 DRIVER_LIMIT_S: Final = 240.0
+SECRET: Final = re.compile(r"ek_[\w-]+")
 
 
 def say(text: str) -> None:
@@ -108,9 +110,19 @@ def output(client: Client, program: Path, environment: Mapping[str, str]) -> Ite
 
 
 def follow_page(client: Client, page: str, port: int, environment: Mapping[str, str], report: Report) -> None:
-    """Runs the page's program. It asks the guide what Repartee is, and must print an answer that says so."""
+    """Runs the page's programs. The first asks the guide what Repartee is, and must print an answer that says so.
+
+    One that follows makes a client secret, and must print it.
+    """
+    talks, *makes_secret = snippets.written(client, page, port)
+    printed = [(talks, "voice agents"), *((program, "ek_") for program in makes_secret)]
+    for program, expected in printed:
+        report.add(follow(client, program, expected, environment))
+
+
+def follow(client: Client, program: Path, expected: str, environment: Mapping[str, str]) -> Result:
     done = subprocess.run(
-        client.command(snippets.written(client, page, port)),
+        client.command(program),
         env=environment,
         cwd=client.installed,
         stdin=subprocess.DEVNULL,
@@ -119,9 +131,9 @@ def follow_page(client: Client, page: str, port: int, environment: Mapping[str, 
         timeout=90,
         check=False,
     )
-    answered = done.returncode == 0 and "voice agents" in done.stdout
-    detail = " ".join((done.stdout if answered else done.stdout + done.stderr[-600:]).split())
-    report.add(Result("PASS" if answered else "FAIL", "docs", page, detail))
+    followed = done.returncode == 0 and expected in done.stdout
+    detail = " ".join((done.stdout if followed else done.stdout + done.stderr[-600:]).split())
+    return Result("PASS" if followed else "FAIL", "docs", program.stem, SECRET.sub("ek_…", detail))
 
 
 def main() -> None:

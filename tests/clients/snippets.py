@@ -14,16 +14,16 @@ PRINTED_ADDRESS: Final = re.compile(r"localhost:8000\b")
 _FENCE: Final = re.compile(r"^```(?:python|js)\n(?P<program>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def program(page: str) -> str:
-    """The first block of code on the page."""
-    match = _FENCE.search((HOWTO / page).read_text())
-    if match is None:
-        raise ValueError(f"{page} has no program")
-    return match["program"]
+def programs(page: str) -> list[str]:
+    """All blocks of code on the page."""
+    return [match["program"] for match in _FENCE.finditer((HOWTO / page).read_text())]
 
 
-def written(client: Client, page: str, port: int) -> Path:
-    """The page's program in a file beside the client's packages, with another port."""
-    file = client.installed / f"{Path(page).stem}{'.py' if client.is_python else '.mjs'}"
-    file.write_text(PRINTED_ADDRESS.sub(f"localhost:{port}", program(page)))
-    return file
+def written(client: Client, page: str, port: int) -> list[Path]:
+    """The page's programs in files beside the client's packages, with another port."""
+    ending = "py" if client.is_python else "mjs"
+    files = []
+    for number, program in enumerate(programs(page), 1):
+        files.append(client.installed / f"{Path(page).stem}-{number}.{ending}")
+        files[-1].write_text(PRINTED_ADDRESS.sub(f"localhost:{port}", program))
+    return files
