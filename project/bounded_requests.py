@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -19,6 +20,9 @@ Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Application = Callable[[Any, Receive, Send], Awaitable[None]]
+
+LINGER_S = 1.0
+"""How long a client whose request was refused may go on sending; what comes is thrown away."""
 
 
 class BoundedRequests:
@@ -35,7 +39,7 @@ class BoundedRequests:
                 raise TooLarge
             await self._app(scope, body.receive, send)
         except (TooLarge, TooSlow) as refusal:
-            await _answer(send, refusal)
+            await _answer(receive, send, refusal)
 
 
 class _Body:
@@ -72,7 +76,11 @@ def _declared(scope: Mapping[str, Any]) -> int:
     return int(given) if given.isdigit() else 0
 
 
-async def _answer(send: Send, refusal: ClientError) -> None:
+async def _answer(receive: Receive, send: Send, refusal: ClientError) -> None:
+    """Answer, and hear the client out for a moment before the connection is closed.
+
+    Were it closed with something unread, the client's system would throw the answer away (RFC 9112, 9.6).
+    """
     answer = answer_to(refusal)
     body = msgspec.json.encode(answer.body)
     headers = {
@@ -83,4 +91,9 @@ async def _answer(send: Send, refusal: ClientError) -> None:
     }
     lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": lines})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_S):
+            while (await receive()).get("more_body", False):
+                pass
+    await send({"type": "http.response.body", "body": b""})
