@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,8 @@ MAX_AT_ONCE = 8
 """Calls of one toolbox that run at the same time; more wait, on their own time."""
 
 BUILTIN_TIMEOUT_S = 5.0
+
+Outcome = ToolResult | ToolError
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +130,22 @@ class ShieldedToolbox:
         return self._inner.on_server(name)
 
     async def run(self, call: ToolCall, marks: TurnMarks) -> ToolResult:
-        outcome = await asyncio.shield(self._tasks.create_task(self._outcome(call, marks)))
+        outcome = await asyncio.shield(self._begin(self._outcome(call, marks)))
         if isinstance(outcome, ToolError):
             raise outcome
         return outcome
 
-    async def _outcome(self, call: ToolCall, marks: TurnMarks) -> ToolResult | ToolError:
+    def _begin(self, work: Coroutine[Any, Any, Outcome]) -> asyncio.Task[Outcome]:
+        try:
+            return self._tasks.create_task(work)
+        except RuntimeError:  # the group takes no more: the session ends, and this reply is about to be cancelled
+            work.close()
+            raise asyncio.CancelledError from None
+
+    async def _outcome(self, call: ToolCall, marks: TurnMarks) -> Outcome:
         """A ToolError is returned, not raised: nobody may be waiting, and it must not end the session's group."""
         try:
-            outcome: ToolResult | ToolError = await self._inner.run(call, marks)
+            outcome: Outcome = await self._inner.run(call, marks)
         except ToolError as error:
             outcome = error
         self._ended(call, outcome.text if isinstance(outcome, ToolResult) else str(outcome))

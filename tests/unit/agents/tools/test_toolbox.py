@@ -200,3 +200,32 @@ def test_a_session_that_ends_stops_its_tools_and_leaves_no_task() -> None:
 
     virtual_time.run(run())
     assert (slow.running, slow.ended) == (0, 0)
+
+
+def test_a_call_made_while_the_session_ends_does_not_begin() -> None:
+    """What runs inside a reply hears of the session's end a moment after the session's group does."""
+    slow = Slow(1)
+
+    async def run() -> None:
+        made = asyncio.Event()
+
+        async def reply(toolbox: ShieldedToolbox) -> None:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                made.set()
+                await toolbox.run(CALL, marks())
+
+        async def session() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(reply(ShieldedToolbox(AgentToolbox([slow.tool()]), group, lambda _, __: None)))
+
+        open_session = asyncio.ensure_future(session())
+        await asyncio.sleep(1)
+        open_session.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await open_session
+        assert made.is_set()
+
+    virtual_time.run(run())
+    assert (slow.running, slow.most) == (0, 0)
