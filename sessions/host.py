@@ -145,7 +145,7 @@ class SessionHost:
         return self._ended.get(session_id)
 
     async def _hold(self, session_id: str, session: LiveSession, spec: AgentSpec) -> None:
-        """Run one session. Its bugs end it and nothing else: this is one of three places that catch everything."""
+        """Run one session. Its bugs are logged here, and end it and nothing else."""
         try:
             await session.run()
         except Exception:
