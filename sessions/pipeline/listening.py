@@ -17,7 +17,21 @@ from agents.audio import Audio, Resampler, join
 from agents.errors import ClientError, ProviderError, ProviderTimeout
 from agents.interfaces import NO_HINTS, STT, VAD, EndOfTurn, Hints, Transcript, VADStream
 from agents.spec import TurnDetection
+from sessions.pipeline.audio_pipe import AudioPipe
 from sessions.pipeline.bounds import Bounds
+from sessions.pipeline.findings import (
+    BufferCleared,
+    CommitRefused,
+    Heard,
+    NotTranscribed,
+    Partial,
+    SpeechDismissed,
+    SpeechSuspected,
+    Transcribed,
+    UserCommitted,
+    UserResumed,
+    UserStarted,
+)
 from sessions.pipeline.messages import AppendAudio, AudioCommand, ClearAudio, CommitAudio
 from sessions.pipeline.turn_taking import Began, Ended, FalseStart, Onset, Paused, Resumed, TurnSignal, TurnTaker
 from sessions.pipeline.utterance import RATE, Arrivals, Tail, Utterance
@@ -33,89 +47,6 @@ MIN_SPEECH_MS = 200
 MIN_COMMIT_MS = 100
 TAIL_MS = 500
 """Kept beyond the prefix padding: a start is decided up to this long after its first sample."""
-CHUNK_COST = 128
-"""Bytes that a queued piece counts for beside its audio, so that tiny pieces are bounded too."""
-
-
-# --- what listening tells the session ------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechSuspected:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechDismissed:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class UserStarted:
-    utterance: Utterance
-    start_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class UserResumed:
-    utterance: Utterance
-
-
-@dataclass(frozen=True, slots=True)
-class UserCommitted:
-    """The turn is an item now. `stopped_ms` is None when the client committed it by hand."""
-
-    utterance: Utterance
-    stopped_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class CommitRefused:
-    """Audio was refused. `asked` says that a client's commit was, and is done with."""
-
-    error: ClientError
-    event_id: str | None
-    asked: bool
-
-
-@dataclass(frozen=True, slots=True)
-class BufferCleared:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Partial:
-    """The words so far. The first `settled` characters will stay as they are."""
-
-    utterance: Utterance
-    text: str
-    settled: int
-
-
-@dataclass(frozen=True, slots=True)
-class Transcribed:
-    utterance: Utterance
-    transcript: Transcript
-
-
-@dataclass(frozen=True, slots=True)
-class NotTranscribed:
-    utterance: Utterance
-    error: ProviderError
-
-
-Heard = (
-    SpeechSuspected
-    | SpeechDismissed
-    | UserStarted
-    | UserResumed
-    | UserCommitted
-    | CommitRefused
-    | BufferCleared
-    | Partial
-    | Transcribed
-    | NotTranscribed
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +90,7 @@ class Listening:
         self._clock = clock
         self._new_item_id = new_item_id
         self._taker = TurnTaker(detection)
-        self._pipe = _AudioPipe(bounds.audio_in_bytes)
+        self._pipe = AudioPipe(bounds.audio_in_bytes)
         self._vad: VADStream | None = None
         self._resampler: Resampler | None = None
         self._tail = Tail(detection.prefix_padding_ms + TAIL_MS)
@@ -489,45 +420,3 @@ class Listening:
             utterance.marks.fact("eot_probability", round(probability, 3))
             for signal in self._taker.judge(probability):
                 self._on_signal(signal)
-
-
-class _AudioPipe:
-    """Audio and its commits in arrival order, bounded by bytes. Writers wait; nothing is dropped."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._bytes = 0
-        self._items: deque[tuple[AudioCommand, float, int]] = deque(maxlen=limit // CHUNK_COST + 64)
-        self._ready = asyncio.Event()
-        self._room = asyncio.Event()
-
-    async def put(self, command: AudioCommand, at: float) -> None:
-        cost = CHUNK_COST + (len(command.audio.pcm) if isinstance(command, AppendAudio) else 0)
-        while self._bytes and self._bytes + cost > self._limit:
-            self._room.clear()
-            await self._room.wait()
-        self._bytes += cost
-        self._items.append((command, at, cost))
-        self._ready.set()
-
-    async def get(self) -> tuple[AudioCommand, float]:
-        while not self._items:
-            self._ready.clear()
-            await self._ready.wait()
-        return self._pop()
-
-    def more_audio(self, rate: int) -> tuple[AppendAudio, float] | None:
-        """What is next, if that is audio of this rate and there already."""
-        if not self._items:
-            return None
-        command, at, _ = self._items[0]
-        if not isinstance(command, AppendAudio) or command.audio.rate != rate:
-            return None
-        self._pop()
-        return command, at
-
-    def _pop(self) -> tuple[AudioCommand, float]:
-        command, at, cost = self._items.popleft()
-        self._bytes -= cost
-        self._room.set()
-        return command, at

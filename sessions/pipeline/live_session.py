@@ -23,13 +23,10 @@ from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.conversation import Conversation
 from sessions.pipeline.deciding import Deciding, Decision
 from sessions.pipeline.feed import Taken
-from sessions.pipeline.inbox import Inbox, Ordered
-from sessions.pipeline.listening import (
+from sessions.pipeline.findings import (
     BufferCleared,
     CommitRefused,
-    Ears,
     Heard,
-    Listening,
     NotTranscribed,
     Partial,
     SpeechDismissed,
@@ -39,6 +36,8 @@ from sessions.pipeline.listening import (
     UserResumed,
     UserStarted,
 )
+from sessions.pipeline.inbox import Inbox, Ordered
+from sessions.pipeline.listening import Ears, Listening
 from sessions.pipeline.messages import (
     Answer,
     Answered,

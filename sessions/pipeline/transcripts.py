@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sessions.pipeline.listening import NotTranscribed, Transcribed
+from sessions.pipeline.findings import NotTranscribed, Transcribed
 
 EARLY = 4
 """Transcripts kept for turns that are not committed yet. There is one such turn at a time."""
