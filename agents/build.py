@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 class VoiceAgent:
     """The parts of one agent, ready to be used by any number of sessions at once.
 
-    `toolbox` makes one session's Toolbox from the tools its client brings.
+    `toolbox` makes one session's Toolbox from the tools its client brings. `prepare`, if there is anything to it,
+    opens ahead of need the connections that a turn takes, and counts them by what came of it: "open", "failed".
     """
 
     spec: AgentSpec
@@ -34,6 +36,7 @@ class VoiceAgent:
     brain: Brain
     tts: TTS
     toolbox: Callable[[Sequence[ToolSpec]], Toolbox]
+    prepare: Callable[[], Coroutine[None, None, Counter[str]]] | None = None
 
 
 def build(
@@ -62,6 +65,7 @@ def build(
         brain=_brain(spec, accounts, retriever, services),
         tts=catalog.tts(spec.tts, accounts, services),
         toolbox=partial(AgentToolbox, tools),
+        prepare=catalog.preparing(spec, accounts, services),
     )
 
 

@@ -74,7 +74,7 @@ def provider_log(base_url: str) -> list[dict[str, Any]]:
     return entries
 
 
-def apply_agent(server: Server, base_url: str, folder: Path, extra: str = "") -> None:
+def apply_agent(server: Server, base_url: str, folder: Path, extra: str = "", *, silence_ms: int = 300) -> None:
     """The agent "bench" on the scripted providers."""
     path = folder / "bench.yaml"
     path.write_text(
@@ -88,7 +88,7 @@ agents:
     stt: {{account: lab, model: whisper-1}}
     llm: {{account: lab, model: any}}
     tts: {{account: lab, model: tts-1, voice: alloy}}
-    turn_detection: {{type: server_vad, silence_duration_ms: 300}}
+    turn_detection: {{type: server_vad, silence_duration_ms: {silence_ms}}}
 {extra}"""
     )
     manage(server.data, "agent", "apply", str(path))

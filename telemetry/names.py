@@ -174,6 +174,7 @@ OVERLOADED: Final = "overloaded"
 CONTEXT_DROPPED: Final = "context.dropped"
 PROVIDER_FALLBACKS: Final = "provider.fallbacks"
 PROVIDER_STALLS: Final = "provider.stalls"
+PROVIDER_CONNECTIONS: Final = "provider.connections"
 OVERRIDES_REFUSED: Final = "overrides.refused"
 FEED_EVENTS: Final = "feed.events"
 FEED_DECISIONS: Final = "feed.decisions"
@@ -192,6 +193,7 @@ COUNTERS: Final[dict[str, str | None]] = {
     CONTEXT_DROPPED: None,
     PROVIDER_FALLBACKS: "stage",
     PROVIDER_STALLS: "stage",
+    PROVIDER_CONNECTIONS: "outcome",
     OVERRIDES_REFUSED: "what",
     FEED_EVENTS: "outcome",
     FEED_DECISIONS: "outcome",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,7 +19,7 @@ from agents.providers.openai_compatible.realtime_stt import RealtimeSTT
 from agents.providers.openai_compatible.stt import OpenAISTT
 from agents.providers.openai_compatible.tts import OpenAITTS
 from agents.providers.scripted import ScriptedLLM, ScriptedSTT, ScriptedTTS
-from agents.spec import EMBEDDED, Account, LLMSpec, STTSpec, TTSSpec
+from agents.spec import EMBEDDED, Account, AgentSpec, LLMSpec, STTSpec, TTSSpec
 
 if TYPE_CHECKING:
     from agents.providers.local.models import LocalModels
@@ -27,6 +29,8 @@ S = TypeVar("S", STTSpec, LLMSpec, TTSSpec)
 
 SCRIPTED = "scripted"
 OPENAI_COMPATIBLE = "openai_compatible"
+VOICE_CONNECTIONS = 2
+"""A segment is asked for while the one before it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Kind:
     """How to make each provider from an account and its part of a spec.
 
     `watched`: its providers do not watch the account's timeouts themselves. `in_process`: they call no server.
+    `prepare` opens so many connections of an account ahead of need, and counts them by what came of it.
     """
 
     stt: Callable[[Account, STTSpec, Services], STT]
@@ -50,6 +55,7 @@ class Kind:
     tts: Callable[[Account, TTSSpec, Services], TTS]
     watched: bool = False
     in_process: bool = False
+    prepare: Callable[[Account, int, Services], Coroutine[None, None, Counter[str]]] | None = None
 
 
 KINDS: Mapping[str, Kind] = {
@@ -65,6 +71,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         llm=lambda account, spec, services: OpenAILLM(services.clients.client(account), spec),
         tts=lambda account, spec, services: OpenAITTS(services.clients.client(account), spec),
+        prepare=lambda account, count, services: services.clients.client(account).prepare(count),
     ),
     SCRIPTED: Kind(  # the model is the text it hears, or answers, whatever it is given
         stt=lambda _account, spec, _services: ScriptedSTT((spec.model,)),
@@ -89,6 +96,31 @@ def llm(spec: LLMSpec, accounts: Mapping[str, Account], services: Services) -> F
 def tts(spec: TTSSpec, accounts: Mapping[str, Account], services: Services) -> FallbackTTS:
     candidates = _candidates(spec, accounts, lambda kind, account, part: kind.tts(account, part, services))
     return FallbackTTS(candidates, services.breakers)
+
+
+def preparing(
+    spec: AgentSpec, accounts: Mapping[str, Account], services: Services
+) -> Callable[[], Coroutine[None, None, Counter[str]]] | None:
+    """What opens the connections that a turn of this agent takes, ahead of need; None if it takes none.
+
+    Its first accounts only: a fallback may wait. Streaming ears open theirs with each utterance.
+    """
+    wanted = Counter({spec.tts.account: VOICE_CONNECTIONS})
+    wanted.update([spec.llm.account] if spec.brain == "llm" else [])
+    wanted.update([] if spec.stt.streaming else [spec.stt.account])
+    ways = []
+    for name, count in wanted.items():
+        account = _account(name, accounts)
+        if (prepare := _kind(account).prepare) is not None:
+            ways.append((prepare, account, count))
+    if not ways:
+        return None
+
+    async def open_all() -> Counter[str]:
+        found = await asyncio.gather(*(prepare(account, count, services) for prepare, account, count in ways))
+        return sum(found, Counter())
+
+    return open_all
 
 
 def _candidates(

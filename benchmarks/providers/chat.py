@@ -24,7 +24,7 @@ def calls_tool(script: Script, request: Json) -> bool:
 
 def whole(script: Script, request: Json) -> Iterator[Piece]:
     """One JSON answer, when the last token would have come."""
-    tokens = _tokens(script.reply)
+    tokens = _tokens(script)
     message: Json = {"role": "assistant", "content": script.reply, "refusal": None}
     finish = script.finish
     if calls_tool(script, request):
@@ -44,7 +44,7 @@ def whole(script: Script, request: Json) -> Iterator[Piece]:
 
 def streamed(script: Script, request: Json) -> Iterator[Piece]:
     """Server-sent events: the deltas, the finish, the usage if asked for, and [DONE]."""
-    deltas = _tool_deltas(script) if calls_tool(script, request) else [{"content": t} for t in _tokens(script.reply)]
+    deltas = _tool_deltas(script) if calls_tool(script, request) else [{"content": t} for t in _tokens(script)]
     finish = script.tool_finish if calls_tool(script, request) else script.finish
     thoughts = [{"reasoning_content": "hm "}] * script.reasoning
     at_ms = script.llm_first_ms
@@ -61,8 +61,9 @@ def streamed(script: Script, request: Json) -> Iterator[Piece]:
     yield Piece(at_ms, b"data: [DONE]\n\n")
 
 
-def _tokens(text: str) -> list[str]:
-    return re.findall(r"\s*\S+\s*", text)
+def _tokens(script: Script) -> list[str]:
+    pattern = r"\s*\S+(?:\s+$)?" if script.llm_spaces == "before" else r"\s*\S+\s*"
+    return re.findall(pattern, script.reply)
 
 
 def _gap_ms(script: Script) -> float:

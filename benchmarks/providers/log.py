@@ -6,13 +6,15 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
+PIECES = 64
+
 
 @dataclass(slots=True)
 class Entry:
     """Times are seconds of CLOCK_MONOTONIC, which all processes of a machine share; None is "not (yet)".
 
     `received`: the request's head. `body`: its last byte. `first_byte`, `last_byte`: of the answer's body, as
-    handed to the socket. `disconnected`: the client left before the last byte.
+    handed to the socket, and so `pieces`, its first PIECES ones. `disconnected`: the client left before the last byte.
     """
 
     id: int
@@ -25,6 +27,7 @@ class Entry:
     last_byte: float | None = None
     disconnected: float | None = None
     sent_bytes: int = 0
+    pieces: list[float] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
     asked: dict[str, object] = field(default_factory=dict)
 

@@ -14,7 +14,8 @@ class Script:
     `stt_ms`: to the transcript, or to the first of its words when it is streamed.
     `stt_words_per_s`: over the Realtime API, words that are out in each second of audio before its end; with
     `stt_captions` as captions that replace one another, to who takes these.
-    `llm_first_ms`, `llm_tokens_per_s`: to the first token, and between tokens; a token is a word and its space.
+    `llm_first_ms`, `llm_tokens_per_s`: to the first token, and between tokens; a token is a word and the space "after"
+    it or, as models write them, "before" it (`llm_spaces`).
     `tts_first_ms`, `tts_speed`: to the first audio, and how many seconds of audio come in one second.
     `tts_chunk_ms`: audio in one chunk of the body.
 
@@ -39,6 +40,7 @@ class Script:
     no_speech: float = 0.0
     llm_first_ms: float = 200.0
     llm_tokens_per_s: float = 50.0
+    llm_spaces: str = "after"
     reply: str = "Sure, it is a quarter past nine."
     tool: str = ""
     tool_arguments: str = "{}"

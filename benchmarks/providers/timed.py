@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from benchmarks.providers.log import Entry
+from benchmarks.providers.log import PIECES, Entry
 from benchmarks.providers.script import Script
 
 DRIP_BYTES = 7
@@ -69,6 +69,8 @@ class Timed(Response):
                 self._entry.first_byte = time.monotonic()
                 await self._begin(send)
             self._entry.sent_bytes += len(data)
+            if len(self._entry.pieces) < PIECES:
+                self._entry.pieces.append(time.monotonic())
             await send({"type": "http.response.body", "body": data, "more_body": True})
         if not begun:
             await self._begin(send)

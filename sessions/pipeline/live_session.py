@@ -91,6 +91,7 @@ from sessions.pipeline.transcripts import Transcripts
 from sessions.pipeline.turn_book import TurnBook
 from sessions.pipeline.turns import Identity, Turn
 from sessions.pipeline.utterance import Utterance
+from sessions.pipeline.warmth import Warmth
 from sessions.pipeline.window import Window
 from telemetry import counters, names
 from telemetry.trace import TurnMarks
@@ -181,6 +182,7 @@ class LiveSession:
             max_items=bounds.conversation_items, audio_items=bounds.item_audio_items, audio_ms=bounds.item_audio_ms
         )
         self._window = Window(agent.spec)
+        self._warmth = Warmth(agent.prepare)
         self._inbox: Inbox[_Inward] = Inbox(bounds.inbox_messages)
         self._timers = Timers(self._inbox.post)
         self._listening = Listening(
@@ -292,6 +294,7 @@ class LiveSession:
         try:
             async with asyncio.TaskGroup() as self._group:
                 self._group.create_task(self._listening.run(), name="listening")
+                self._warmth.renew(self._group)
                 await self._converse()
                 raise _Ended
         except* _Ended:
@@ -409,6 +412,7 @@ class LiveSession:
                 self._on_user_started(heard)
             case UserResumed(utterance):
                 self._transcripts.forget(utterance.item_id)
+                self._warmth.renew(self._group)
             case UserCommitted():
                 self._on_user_committed(heard)
             case CommitRefused(error, event_id, asked):
@@ -482,6 +486,7 @@ class LiveSession:
     def _on_user_started(self, started: UserStarted) -> None:
         utterance = started.utterance
         self._speaking = utterance.item_id
+        self._warmth.renew(self._group)
         self._outbox.put(SpeechStarted(utterance.item_id, started.start_ms))
         if not self._config.turn_detection.interrupt_response:
             self._release()

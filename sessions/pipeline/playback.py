@@ -94,22 +94,22 @@ class Ledger:
             if from_ms <= ms < to_ms:
                 return int(at + (to - at) * (ms - from_ms) / (to_ms - from_ms))
         from_ms, at = segment.points[-1]
-        char_ms = self._pace_ms() * _letters(segment.text) / max(1, len(segment.text))
+        char_ms = self._pace_ms() * letters(segment.text) / max(1, len(segment.text))
         return min(int(at + (ms - from_ms) / char_ms), len(segment.text) - 1)
 
     def _pace_ms(self) -> float:
         """Ms a letter: what is usual, corrected by what this voice has said so far."""
         said = [segment for segment in self._segments if segment.whole and segment.end_ms > segment.start_ms]
         spoken_ms = sum(segment.end_ms - segment.start_ms for segment in said)
-        letters = sum(_letters(segment.text) for segment in said)
-        return (PACE_WEIGHT * PACE_MS / self._speed + spoken_ms) / (PACE_WEIGHT + letters)
+        spoken = sum(letters(segment.text) for segment in said)
+        return (PACE_WEIGHT * PACE_MS / self._speed + spoken_ms) / (PACE_WEIGHT + spoken)
 
 
 def _is_wide(char: str) -> bool:
     return east_asian_width(char) in ("W", "F")
 
 
-def _letters(text: str) -> int:
+def letters(text: str) -> int:
     """The length of `text` as it is spoken."""
     return max(1, len(text) + (WIDE - 1) * sum(map(_is_wide, text)))
 

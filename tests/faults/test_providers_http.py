@@ -33,7 +33,7 @@ from agents.interfaces import (
     VoiceOptions,
 )
 from agents.providers.fallback import Breakers, Candidate, FallbackLLM
-from agents.providers.openai_compatible.client import Client, Clients
+from agents.providers.openai_compatible.client import _API, Client, Clients
 from agents.providers.openai_compatible.llm import OpenAILLM
 from agents.providers.openai_compatible.realtime_stt import RealtimeSTT
 from agents.providers.openai_compatible.stt import OpenAISTT
@@ -419,6 +419,34 @@ async def test_warming_finds_a_wrong_key_early(connect: Callable[..., Client]) -
     await connect(fault=404).warm()
     with pytest.raises(ProviderError, match="key was refused"):
         await connect(fault=401).warm()
+
+
+async def test_connections_are_opened_ahead_of_need_and_only_those_that_are_missing(
+    connect: Callable[..., Client], provider_server: ScriptedServer
+) -> None:
+    client = connect(stt_ms=7)  # an account of its own, so that its pool opens now
+    since = provider_server.last_id()
+    assert list(await asyncio.gather(client.prepare(3), client.prepare(3))) == [{"open": 3}, {}]
+    assert await client.prepare(3) == {}
+    async with client.lease() as api:
+        assert isinstance(api, _API)
+        assert api.idle == 3
+        assert [output async for output in think(client)]
+        assert api.idle == 3
+        stream = think(client)
+        await anext(stream)
+        assert api.idle == 2
+        await stream.aclose()  # as a barge-in does, which costs a connection
+        assert await client.prepare(3) == {"open": 3}
+        assert api.idle == 3
+    asked = [request["path"].rpartition("/")[2] for request in await asyncio.to_thread(provider_server.log, since)]
+    assert asked == ["models"] * 3 + ["completions"] * 2 + ["models"] * 3
+
+
+async def test_what_cannot_be_opened_ahead_of_need_raises_nothing(clients: Clients) -> None:
+    for base_url in (f"http://127.0.0.1:{free_port()}/v1", "http://[", "nonsense", "http://server.invalid/v1"):
+        client = clients.client(Account(name="lab", kind="openai_compatible", base_url=base_url))
+        assert set(await client.prepare(2)) == {"failed"}
 
 
 async def test_what_the_environment_holds_for_openai_goes_to_nobody_else(

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+import httpcore2
 import httpx2
 import openai
 
+from agents.errors import ProviderError
 from agents.providers.openai_compatible.errors import (
     FAILURES,
     OPENAI_BASE_URL,
@@ -69,6 +71,26 @@ class Client:
             pass
         return await self.wait(due, request())
 
+    async def prepare(self, count: int) -> Counter[str]:
+        """See to it that `count` connections wait for requests; how many were found "open", and how many "failed".
+
+        Nothing is sent if they wait already. What goes wrong, the request that needs the connection will say.
+        """
+        try:
+            async with self._clients.prepared(self.account, min(count, KEPT_CONNECTIONS)) as (api, requests):
+                return Counter(await asyncio.gather(*(self._open(api) for _ in range(requests))))
+        except ProviderError:  # there is no such address
+            return Counter(failed=1)
+
+    async def _open(self, api: _API) -> str:
+        """Ask for the least there is: no connection opens without a request."""
+        try:
+            async with asyncio.timeout(self.account.connect_timeout_s):
+                await api.http.head(f"{api.base_url}models", headers=api.auth_headers)
+        except (TimeoutError, *FAILURES):
+            return "failed"
+        return "open"
+
     async def warm(self) -> None:
         """Open a connection ahead of time, and find out whether server and key are good.
 
@@ -84,8 +106,11 @@ class Client:
 
 @dataclass(slots=True)
 class _Pool:
-    api: openai.AsyncOpenAI
+    """`opening` connections are being prepared."""
+
+    api: _API
     users: int = 0
+    opening: int = 0
 
 
 class Clients:
@@ -104,6 +129,26 @@ class Clients:
 
     @asynccontextmanager
     async def lease(self, account: Account) -> AsyncIterator[openai.AsyncOpenAI]:
+        async with self._held(account) as pool:
+            yield pool.api
+
+    @asynccontextmanager
+    async def prepared(self, account: Account, count: int) -> AsyncIterator[tuple[_API, int]]:
+        """The pool, and how many requests made at once leave `count` connections waiting.
+
+        A request takes a connection that waits before it opens one, so they are as many as are to be there in all.
+        """
+        async with self._held(account) as pool:
+            idle = pool.api.idle
+            requests = 0 if idle + pool.opening >= count else count - pool.opening
+            pool.opening += requests
+            try:
+                yield pool.api, requests
+            finally:
+                pool.opening -= requests
+
+    @asynccontextmanager
+    async def _held(self, account: Account) -> AsyncIterator[_Pool]:
         tls = await trusted()
         pool = self._pools.get(account)
         if pool is None:
@@ -111,7 +156,7 @@ class Clients:
         self._pools.move_to_end(account)
         pool.users += 1
         try:
-            yield pool.api
+            yield pool
         finally:
             pool.users -= 1
             await self._trim()
@@ -137,7 +182,7 @@ def _trusted() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
-def _connect(account: Account, tls: ssl.SSLContext) -> openai.AsyncOpenAI:
+def _connect(account: Account, tls: ssl.SSLContext) -> _API:
     read_s = max(account.first_output_timeout_s, account.stall_timeout_s)
     timeout = httpx2.Timeout(read_s, connect=account.connect_timeout_s, pool=account.connect_timeout_s)
     limits = httpx2.Limits(
@@ -167,5 +212,14 @@ class _API(openai.AsyncOpenAI):
             timeout=timeout,
             http_client=http_client,
         )
+        self.http = http_client
         self.organization = self.project = self.admin_api_key = self.webhook_secret = None
         self._custom_headers = {}
+
+    @property
+    def idle(self) -> int:
+        """Connections that wait for a request."""
+        transport = self.http._transport_for_url(self.base_url)  # noqa: SLF001 - httpx tells nobody of its pool
+        pool = getattr(transport, "_pool", None)
+        connections = pool.connections if isinstance(pool, httpcore2.AsyncConnectionPool) else []
+        return sum(connection.is_idle() and not connection.has_expired() for connection in connections)

@@ -1,0 +1,93 @@
+"""Each millisecond between the providers and the client: the three hops of a turn that are Repartee's own.
+
+    python -m benchmarks.hops [--turns 30] [--reply TEXT] [--spaces before|after]
+
+    hear -> think    the STT's answer has left its server -> the LLM has the request
+    think -> speak   the token that completes the first chunk has left -> the TTS has the request
+    speak -> client  the TTS's first audio has left -> the client has the first delta
+
+One session, scripted HTTP providers, a silence wait shorter than the STT, so that nothing is hidden behind it.
+Times are read off the providers' own log and the client's clock, which is theirs. The marks of the turn's trace
+split each hop at the moment when our own code first knew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from agents.audio import Audio
+from benchmarks.harness import apply_agent, client, provider_log, providers, speech, summary
+from tests.processes import Server, server
+
+SILENCE_MS = 200
+SCRIPT = ("--stt-ms", "100", "--llm-first-ms", "200", "--llm-tokens-per-s", "50", "--tts-first-ms", "100")
+REPLY = "Sure, it is a quarter past nine."
+QUESTIONS = ("What time is it there now?", "Can you tell me about it?", "Where did we leave that book?")
+INSIDE = (
+    ("words in -> turn committed", "stt_final", "turn_committed"),
+    ("turn committed -> request begun", "turn_committed", "llm[0].request_sent"),
+    ("first token -> chunk complete", "llm[0].first_token", "seg[0].text_ready"),
+    ("first byte of the TTS -> delta queued", "seg[0].tts_first_byte", "first_audio_sent"),
+)
+
+
+def entry(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """The first request to `name`."""
+    return next(one for one in entries if one["path"].endswith(name))
+
+
+def completed_at(thought: dict[str, Any], spoken: dict[str, Any]) -> float:
+    """When the token left the LLM that completed what the TTS was asked first; piece 0 is the opening."""
+    tokens = len(spoken["asked"]["input"].split())
+    return float(thought["pieces"][tokens])
+
+
+async def one_turn(running: Server, base_url: str, question: Audio) -> dict[str, float]:
+    async with client(running.ws_url, running.key) as me:
+        await me.quiet(400)
+        before = len(provider_log(base_url))
+        last = await me.play(question)
+        at, _ = await me.quiet_until("response.output_audio.delta")
+        _, turn = await me.quiet_until("repartee.turn")
+    spent = provider_log(base_url)[before:]
+    heard, thought, spoken = (entry(spent, name) for name in ("transcriptions", "completions", "speech"))
+    marks = turn["trace"]["marks"]
+    hops = {
+        "hear -> think": (thought["received"] - heard["last_byte"]) * 1000,
+        "think -> speak": (spoken["received"] - completed_at(thought, spoken)) * 1000,
+        "speak -> client": (at - spoken["first_byte"]) * 1000,
+    }
+    inside = {f"  {name}": (marks[end] - marks[start]) / 1000 for name, start, end in INSIDE}
+    return {"voice to voice": (at - last) * 1000, **hops, "all hops": sum(hops.values()), **inside}
+
+
+async def measure(running: Server, base_url: str, turns: int) -> list[dict[str, float]]:
+    clips = [speech(text) for text in QUESTIONS]
+    await one_turn(running, base_url, clips[0])
+    return [await one_turn(running, base_url, clips[n % len(clips)]) for n in range(turns)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=30)
+    parser.add_argument("--reply", default=REPLY)
+    parser.add_argument("--spaces", choices=("before", "after"), default="after", help="where tokens carry theirs")
+    options = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory() as name,
+        server(data=Path(name)) as running,
+        providers(*SCRIPT, "--reply", options.reply, "--llm-spaces", options.spaces) as base_url,
+    ):
+        running.wait_for("/readyz")
+        apply_agent(running, base_url, Path(name), silence_ms=SILENCE_MS)
+        figures = asyncio.run(measure(running, base_url, options.turns))
+    for row in figures[0]:
+        print(f"{row:42s} {summary([figure[row] for figure in figures])}")
+
+
+if __name__ == "__main__":
+    main()
