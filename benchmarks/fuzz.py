@@ -29,7 +29,8 @@ import psutil
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from benchmarks.harness import percentile, speech
+from benchmarks.harness import speech
+from benchmarks.load.figures import percentile
 from tests.fakes.scripted_server import ScriptedServer, scripted_server
 from tests.faults.live import Agent, document
 from tests.hostile.breaking import Frame

@@ -14,7 +14,8 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from benchmarks.harness import percentile, speech, summary
+from benchmarks.harness import speech, summary
+from benchmarks.load.figures import percentile
 from sessions.talk_client import Clip, Exchange, TalkOptions, realtime_url, talk
 from tests.processes import Server, server
 

@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import quantiles
 from typing import Any
 
 import numpy as np
@@ -24,18 +23,12 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from agents.audio import Audio
 from agents.providers.local import hibari
+from benchmarks.load.figures import percentile
 from tests.processes import ROOT, Server, end, manage
 
 RATE = 24_000
 FRAME_MS = 20
 SPEECH_DBFS = -40.0
-
-
-def percentile(values: list[float], share: float) -> float:
-    """By linear interpolation; one value is its own percentile."""
-    if len(values) < 2:
-        return values[0]
-    return quantiles(values, n=1000, method="inclusive")[max(0, min(998, round(share * 1000) - 1))]
 
 
 def summary(values: list[float]) -> str:

@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 
 from agents.audio import Audio
-from benchmarks.harness import SlowLine, apply_agent, client, percentile, providers, speech, summary
+from benchmarks.harness import SlowLine, apply_agent, client, providers, speech, summary
+from benchmarks.load.figures import percentile
 from tests.processes import Server, server
 
 STREAMING = ("--stt-ms", "200", "--llm-first-ms", "300", "--llm-tokens-per-s", "50", "--tts-first-ms", "100")
