@@ -17,7 +17,7 @@ DEV_STAMP := $(VENV)/.dev-$(shell cat $(RUNTIME_LOCKS) $(DEV_LOCKS) | sha256sum 
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
 LOCK := $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-header
 
-CLIENT_LOCKS := $(basename $(wildcard tests/clients/*/requirements.in))
+CLIENT_LOCKS := $(basename $(wildcard tests/clients/*/requirements.in benchmarks/*/requirements.in))
 
 PORT ?= 8000
 TLS ?=

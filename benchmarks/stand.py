@@ -1,7 +1,7 @@
-"""The test stand: Repartee on one core, scripted providers on the other, with the settings of the table.
+"""The test stand: a server on one core, scripted providers and clients on the other, with the settings of the table.
 
-    with stand(Path(folder)) as bench:
-        run = bench.load(sessions=20, seconds=40)
+    with repartee() as one:
+        run = one.load(sessions=20, seconds=40)
 
 Providers: STT 100 ms; LLM 200 ms to the first token, then 50 tokens a second; TTS 100 ms to the first byte at five
 times real time. `server_vad` with a silence wait of 200 ms.
@@ -10,28 +10,33 @@ times real time. `server_vad` with a silence wait of 200 ms.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from benchmarks.harness import providers
 from benchmarks.load.plan import Plan
 from benchmarks.load.run import Run, load
-from tests.processes import Server, manage, server
+from tests.clients.environments import Client, set_up
+from tests.processes import ROOT, Server, accepts_connections, end, free_port, manage, server, wait_until
 
 SERVER_CORE: Final = 0
 LOAD_CORE: Final = 1
 SILENCE_MS: Final = 200
 PROVIDERS: Final = {
-    "stt-ms": 100,
-    "llm-first-ms": 200,
-    "llm-tokens-per-s": 50,
-    "tts-first-ms": 100,
-    "tts-speed": 5,
+    "stt_ms": 100,
+    "llm_first_ms": 200,
+    "llm_tokens_per_s": 50,
+    "tts_first_ms": 100,
+    "tts_speed": 5,
 }
-UNLIMITED: Final[dict[str, Any]] = {"REPARTEE_KEY_SESSIONS": "0", "REPARTEE_KEY_REQUESTS_PER_MINUTE": "0"}
+PIPECAT: Final = Client("pipecat_peer", ROOT / "benchmarks" / "pipecat_peer")
+UNLIMITED: Final[dict[str, str]] = {"REPARTEE_KEY_SESSIONS": "0", "REPARTEE_KEY_REQUESTS_PER_MINUTE": "0"}
 TEN_TOKENS: Final = "It is now a quarter past nine in the morning. And that is all."
 """A first sentence of ten tokens, without a clause that could be spoken sooner."""
 FIVE_TOKENS: Final = "It is a quarter past, and that is nine in the morning."
@@ -47,49 +52,80 @@ agents:
     stt: {{account: lab, model: whisper-1}}
     llm: {{account: lab, model: any}}
     tts: {{account: lab, model: tts-1, voice: alloy}}
-    turn_detection: {{type: {detection}, silence_duration_ms: {silence_ms}}}
+    turn_detection: {{type: server_vad, silence_duration_ms: {silence_ms}}}
 {extra}"""
 
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """A server under test and its providers. `base_url` is the providers', "http://host:port/v1"."""
+    """A server that is ready for its first session. `plan` is a load of one client on it; `pid` its process."""
 
-    server: Server
-    base_url: str
-    folder: Path
-
-    def plan(self, **values: Any) -> Plan:
-        """A load on this stand; see `Plan` for the values."""
-        here = Plan(self.server.ws_url, 1, 30.0, key=self.server.key, agent="bench", core=LOAD_CORE)
-        return replace(here, **values)
+    name: str
+    plan: Plan
+    pid: int
 
     def load(self, **values: Any) -> Run:
-        return load(self.plan(**values))
-
-    def apply(self, *, detection: str = "server_vad", silence_ms: int = SILENCE_MS, extra: str = "") -> None:
-        """The agent `bench`; `extra` are further lines of its YAML."""
-        path = self.folder / "bench.yaml"
-        path.write_text(AGENT.format(base_url=self.base_url, detection=detection, silence_ms=silence_ms, extra=extra))
-        manage(self.server.data, "agent", "apply", str(path))
+        """Run the plan with these values changed; see `Plan`."""
+        return load(replace(self.plan, **values))
 
 
 @contextmanager
-def stand(
-    folder: Path, *, reply: str = TEN_TOKENS, script: dict[str, Any] | None = None, **settings: Any
-) -> Iterator[Stand]:
-    """Ready for its first session. `script` overrides the providers' figures, `settings` the server's environment."""
-    values = {**PROVIDERS, "reply": reply, **(script or {})}
-    arguments = [text for name, value in values.items() for text in (f"--{name}", str(value))]
-    with ExitStack() as started:
-        with on_core(LOAD_CORE):
-            base_url = started.enter_context(providers(*arguments))
+def scripted(reply: str = TEN_TOKENS, **changes: Any) -> Iterator[str]:
+    """The providers' base URL. `changes` of their script, such as `stt_ms=50`."""
+    script = {**PROVIDERS, "reply": reply, **changes}
+    arguments = [text for name, value in script.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+    with on_core(LOAD_CORE), providers(*arguments) as base_url:
+        yield base_url
+
+
+@contextmanager
+def repartee(base_url: str, *, agent: str = "", settings: Mapping[str, str] | None = None) -> Iterator[Stand]:
+    """Repartee with the agent `bench`. `agent`: further lines of its YAML; `settings`: of the server's environment."""
+    overrides: dict[str, Any] = {**UNLIMITED, **(settings or {})}
+    with TemporaryDirectory(prefix="repartee-bench-") as name, ExitStack() as started:
+        folder = Path(name)
         with on_core(SERVER_CORE):
-            running = started.enter_context(server(data=folder, **UNLIMITED, **settings))
+            running = started.enter_context(server(data=folder, **overrides))
         running.wait_for("/readyz")
-        one = Stand(running, base_url, folder)
-        one.apply()
-        yield one
+        apply_agent(running, folder, AGENT.format(base_url=base_url, silence_ms=SILENCE_MS, extra=agent))
+        here = Plan(running.ws_url, 1, 30.0, key=running.key, agent="bench", core=LOAD_CORE)
+        yield Stand("Repartee", here, running.process.pid)
+
+
+def apply_agent(running: Server, folder: Path, yaml: str) -> None:
+    path = folder / "bench.yaml"
+    path.write_text(yaml)
+    manage(running.data, "agent", "apply", str(path))
+
+
+@contextmanager
+def pipecat(base_url: str, *, rtvi: bool = False) -> Iterator[Stand]:
+    """The peer, in an environment of its own. `rtvi`: it tells its clients of turns."""
+    set_up(PIPECAT)
+    port = free_port()
+    settings = PIPECAT.environment(PROVIDERS=base_url, SILENCE_S=str(SILENCE_MS / 1000), RTVI="1" if rtvi else "")
+    with on_core(SERVER_CORE):
+        command: list[str | Path] = [PIPECAT.python, PIPECAT.folder / "bot.py", str(port)]
+        process = subprocess.Popen(command, env=settings, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: accepts_connections(port), within_s=60, what="Pipecat's start")
+        yield Stand("Pipecat", Plan(f"ws://127.0.0.1:{port}", 1, 30.0, dialect="pipecat", core=LOAD_CORE), process.pid)
+    finally:
+        end(process)
+
+
+@contextmanager
+def relay(answer_ms: int = 4000) -> Iterator[Stand]:
+    """The floor."""
+    command = [sys.executable, "-m", "benchmarks.relay", "--answer-ms", str(answer_ms)]
+    with on_core(SERVER_CORE):
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        url = process.stdout.readline().decode().strip()
+        yield Stand("bare relay", Plan(url, 1, 30.0, dialect="relay", core=LOAD_CORE), process.pid)
+    finally:
+        end(process)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""How frames go out and what comes back: OpenAI's Realtime events."""
+"""How frames go out and what comes back: OpenAI's Realtime events, or Pipecat's protobuf frames."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final, Literal, Protocol
 
 from websockets.frames import Opcode
 
+from benchmarks.load import protobuf
 from benchmarks.load.plan import Plan
 
 Kind = Literal["ready", "audio", "reply", "speech", "silence", "done", "error"]
@@ -88,9 +89,46 @@ class Relay(Realtime):
     said = b'{"type":"input_audio_buffer.commit"}'
 
 
+class Pipecat:
+    """Its `ProtobufFrameSerializer`: a Frame holds a text (1), audio (2), a transcription (3), a message (4) or an
+    interruption (5); audio is bytes (3) at a rate in Hz (4) on some channels (5). Messages are RTVI's, in JSON."""
+
+    rate: int = 16_000
+    opcode = Opcode.BINARY
+    greets = False
+    said: bytes = b""
+
+    _KINDS: Final[Mapping[str, Kind]] = {
+        "bot-llm-started": "reply",
+        "user-stopped-speaking": "silence",
+        "error": "error",
+    }
+
+    def address(self, plan: Plan) -> tuple[str, Mapping[str, str]]:
+        return f"{plan.url}/ws", {}
+
+    def frame(self, pcm: bytes) -> bytes:
+        return protobuf.encoded({2: protobuf.encoded({3: pcm, 4: self.rate, 5: 1})})
+
+    def hear(self, message: bytes) -> Heard | None:
+        match protobuf.decoded(message):
+            case {2: bytes(audio)}:
+                raw = protobuf.decoded(audio)
+                return Heard("audio", len(raw[3]) / (2 * raw[4]) * 1000)
+            case {5: _}:
+                return Heard("speech")
+            case {4: bytes(text)}:
+                event = json.loads(protobuf.decoded(text)[1])
+                kind = self._KINDS.get(event["type"])
+                return Heard(kind, detail=str(event.get("data", ""))) if kind else None
+        return None
+
+
 def dialect(plan: Plan) -> Dialect:
     match plan.dialect:
         case "realtime":
             return Realtime()
         case "relay":
             return Relay()
+        case "pipecat":
+            return Pipecat()

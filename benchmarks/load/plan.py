@@ -12,7 +12,7 @@ LEAD_IN_S = 1.0
 ANSWER_S = 6.0
 """Nobody begins to speak so close to the end: what has no answer by then has none."""
 
-DialectName = Literal["realtime", "relay"]
+DialectName = Literal["realtime", "relay", "pipecat"]
 
 
 @dataclass(frozen=True, slots=True)
