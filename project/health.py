@@ -21,8 +21,10 @@ async def alive(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 async def ready(request: HttpRequest) -> JsonResponse:
-    """200 once every model is warm; until then 503, naming what is missing."""
+    """200 once every model is warm; until then 503, naming what is missing. With `?room`, 503 also while it is full."""
     missing = sorted(part for part, is_ready in host.readiness().items() if not is_ready)
     if missing:
         return JsonResponse({"status": "starting", "missing": missing}, status=503)
+    if "room" in request.GET and not host.has_room():
+        return JsonResponse({"status": "full"}, status=503)
     return JsonResponse({"status": "ready"})

@@ -25,10 +25,13 @@ from telemetry.selectors import SpreadRow, session_spreads, spreads, turns_of_se
 
 
 class SessionList(ChangeList):
-    """The list, with the voice-to-voice spread of each session it shows."""
+    """The list, with the voice-to-voice spread of each session it shows, and above it how full this process is."""
 
     def get_results(self, request: HttpRequest) -> None:
+        from sessions.headroom_view import headroom  # with the models' runtimes, which manage.py can do without
+
         super().get_results(request)
+        self.headroom = headroom()
         found = session_spreads(session.pk for session in self.result_list)
         for session in self.result_list:
             session.spreads = found.get(session.pk, [])
@@ -63,6 +66,7 @@ class SessionAdmin(ReadOnlyAdmin):
     search_fields = ("id",)
     date_hierarchy = "started_at"
     page_template = "sessions/admin/session.html"
+    list_before_template = "sessions/admin/headroom.html"
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return SessionList

@@ -14,7 +14,8 @@ import msgspec
 from channels.db import database_sync_to_async
 from django.conf import settings
 
-from sessions import services
+from agents.errors import Overloaded
+from sessions import host, services
 from sessions.access import agent_for
 from sessions.auth import SUBPROTOCOL, authenticate_websocket, claimed_session, counted_session
 from sessions.errors import REFUSED, Answer, Forbidden, Refusal, UnknownModel, answer_to, request_id
@@ -81,6 +82,7 @@ async def _open(scope: Scope, held: AsyncExitStack) -> tuple[RealtimeProtocol, s
     """A session for who is calling, if they may have one; `held` keeps it counted among those of their key."""
     query = Query.of(scope)
     check_origin(scope)
+    (await host.current()).require_room()
     principal = await authenticate_websocket(scope)
     if query.call_id:
         raise UnknownModel("There is no call of this id.")
@@ -124,7 +126,7 @@ def _subprotocol(scope: Scope) -> str | None:
 
 async def _refuse(transport: WebSocketTransport, scope: Scope, error: Exception, *, status: int | None = None) -> None:
     answer = answer_to(error)
-    if answer.status >= 500:
+    if answer.status >= 500 and not isinstance(error, Overloaded):  # which is counted
         log.error("session not opened", extra={"status": answer.status}, exc_info=error)
     headers = {"Content-Type": "application/json", "X-Request-Id": request_id(), **answer.headers}
     if not await transport.refuse(status or answer.status, headers, msgspec.json.encode(answer.body)):

@@ -14,6 +14,7 @@ Refusal           400
     ├── TooManyFailures
     ├── TooManyRequests
     └── TooManySessions
+ServerFull        503
 """
 
 from __future__ import annotations
@@ -156,6 +157,14 @@ class TooManySessions(RateLimited):
         super().__init__(message, retry_after_s=RETRY_AFTER_S)
 
 
+class ServerFull(Overloaded):
+    """This process has no room for a new session just now. Come back in `retry_after_s` seconds, a whole number."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("This server is full. Try again in a few seconds.")
+        self.retry_after_s = retry_after_s
+
+
 REFUSED = (ClientError, ConfigurationError, Overloaded, DatabaseError)
 """What may go wrong between a request and its session, and has an answer."""
 
@@ -186,6 +195,8 @@ def answer_to(error: Exception) -> Answer:
         case ClientError():
             status = error.status if isinstance(error, Refusal) else 404 if error.code == "model_not_found" else 400
             return Answer(status, _details("invalid_request_error", error.code, str(error), error.param))
+        case ServerFull():
+            return _unavailable(str(error), "server_overloaded", error.retry_after_s)
         case Overloaded():
             return _unavailable(str(error), "server_overloaded")
         case ConfigurationError():
@@ -200,8 +211,8 @@ def bug_answer() -> Answer:
     return Answer(500, _details("server_error", "internal_error", "Something went wrong on the server."))
 
 
-def _unavailable(message: str, code: str) -> Answer:
-    return Answer(503, _details("server_error", code, message), {"Retry-After": str(RETRY_AFTER_S)})
+def _unavailable(message: str, code: str, retry_after_s: int = RETRY_AFTER_S) -> Answer:
+    return Answer(503, _details("server_error", code, message), {"Retry-After": str(retry_after_s)})
 
 
 def _details(kind: str, code: str | None, message: str, param: str | None = None) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from django.conf import settings
 
 from agents.audio import Audio
 from agents.build import VoiceAgent
-from agents.errors import Overloaded
 from agents.interfaces import VADStream
 from agents.knowledge.embeddings import embedder
 from agents.knowledge.word_vectors import word_vectors
@@ -31,6 +30,7 @@ from agents.providers.local.models import LocalModels, LocalOptions
 from agents.providers.openai_compatible.client import Clients
 from agents.spec import AgentSpec
 from sessions.cluster.handles import LocalHandle, SessionControl
+from sessions.headroom import Headroom, refuse
 from sessions.journal import DatabaseJournal, database_journal
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.listening import Ears
@@ -38,7 +38,6 @@ from sessions.pipeline.live_session import LiveSession
 from sessions.pipeline.messages import SessionConfig
 from sessions.pipeline.turns import Identity
 from sessions.text_replies import TextReplies
-from telemetry import counters, names
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +78,7 @@ class SessionHost:
         self.breakers = Breakers()
         self.journal = journal
         self.bounds = bounds
+        self.headroom = Headroom(bounds, models.pool)
         self.trace_key = trace_key
         self._group = asyncio.TaskGroup()
         self.replies = TextReplies(self._group, bounds)
@@ -86,7 +86,7 @@ class SessionHost:
         self._sessions: dict[str, LocalHandle] = {}
         self._ended: OrderedDict[str, Ended] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._warming: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._knows = False
 
     def __len__(self) -> int:
@@ -100,7 +100,7 @@ class SessionHost:
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
         self.journal.start()
-        self._warming = self._group.create_task(self._warm(), name="warm")
+        self._watching = self._group.create_task(self._warm_and_watch(), name="headroom")
         return self
 
     async def __aexit__(
@@ -115,10 +115,9 @@ class SessionHost:
             self.models.close()
 
     def open(self, agent: VoiceAgent, config: SessionConfig, *, session_id: str, transport: str) -> LocalHandle:
-        """Start a session; it runs until it ends or its handle is closed. Overloaded when there are too many."""
-        if len(self._sessions) >= self.bounds.sessions:
-            counters.count(names.OVERLOADED, what="sessions")
-            raise Overloaded("This server is full. Try again in a few seconds.")
+        """Start a session; it runs until it ends or its handle is closed. ServerFull when there is no room."""
+        self.require_room()
+        self.headroom.door.admit()
         session = LiveSession(
             agent,
             Ears(agent.vad, agent.stt, agent.end_of_turn, self._detect),
@@ -135,6 +134,16 @@ class SessionHost:
         handle = LocalHandle(session, task, audio_stall_s=self.bounds.audio_in_stall_s)
         self._sessions[session_id] = handle
         return handle
+
+    def require_room(self) -> None:
+        """`ServerFull` if no session can be opened just now: for refusing one before anything is done for it."""
+        reason = self.why_full()
+        if reason is not None:
+            refuse(reason)
+
+    def why_full(self) -> str | None:
+        """Which bound no session can be opened for just now, as it is counted; None if one can."""
+        return "sessions" if len(self._sessions) >= self.bounds.sessions else self.headroom.door.refusal()
 
     def control(self, session_id: str) -> SessionControl | None:
         """What steers a session; None if it is not in this process. Remote ones will be found here too."""
@@ -158,8 +167,14 @@ class SessionHost:
 
     async def _detect(self, stream: VADStream, audio: Audio) -> list[tuple[int, float]]:
         """Every session's turn comes; were they all to ask at once, the lane would refuse some, and deafen them."""
-        async with self._detecting:
-            return await self.models.pool.vad.run(stream.push, audio, timeout_s=self.bounds.reply_stall_s)
+        with self.headroom.hearing():
+            async with self._detecting:
+                return await self.models.pool.vad.run(stream.push, audio, timeout_s=self.bounds.reply_stall_s)
+
+    async def _warm_and_watch(self) -> None:
+        """Models hold the loop up while they are loaded, which says nothing of the callers."""
+        await self._warm()
+        await self.headroom.watch()
 
     async def _warm(self) -> None:
         try:
@@ -171,8 +186,8 @@ class SessionHost:
             log.exception("models could not be loaded")
 
     async def _drain(self) -> None:
-        if self._warming is not None:
-            self._warming.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
         for handle in list(self._sessions.values()):
             handle.stop("shutdown")
         self.replies.end()
@@ -232,6 +247,11 @@ async def _keep_open(opened: asyncio.Future[SessionHost]) -> None:
 def opened() -> SessionHost | None:
     """The process's host, if it has one yet."""
     return _Process.host
+
+
+def has_room() -> bool:
+    """Whether a session could be opened just now."""
+    return _Process.host is not None and _Process.host.why_full() is None
 
 
 def readiness() -> dict[str, bool]:

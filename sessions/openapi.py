@@ -275,7 +275,7 @@ def _without_key(schemas: _Schemas) -> Json:
         "/healthz": get("alive", "Whether the process lives.", {"200": _response("It does.", health)}),
         "/readyz": get(
             "ready",
-            "Whether every model is loaded, so that callers may come.",
+            "Whether every model is loaded, so that callers may come; with `?room`, whether one more would.",
             {"200": _response("It is ready.", health), "503": _response("Not yet.", health)},
         ),
     }

@@ -74,6 +74,7 @@ async def start_text_reply(order: TextOrder, *, principal: Principal) -> TextRep
     """
     owner = await host.current()
     owner.replies.require_room()
+    owner.headroom.require_open()
     async with AsyncExitStack() as held:
         await held.enter_async_context(counted_session(principal))
         agent = await voice_agent(order.session.spec, owner)

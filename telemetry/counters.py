@@ -31,6 +31,11 @@ def gauge(name: str, value: float, **attribute: str) -> None:
         _values[_series(name, GAUGES[name], attribute)] = value
 
 
+def value(name: str, attribute: str = "") -> float:
+    """One value; 0 before anything was counted."""
+    return _values.get((name, attribute), 0)
+
+
 def snapshot() -> dict[Series, float]:
     """Every value so far, by (name, value of its attribute or "")."""
     with _lock:

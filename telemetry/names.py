@@ -176,6 +176,10 @@ PROVIDER_FALLBACKS: Final = "provider.fallbacks"
 PROVIDER_STALLS: Final = "provider.stalls"
 PROVIDER_CONNECTIONS: Final = "provider.connections"
 OVERRIDES_REFUSED: Final = "overrides.refused"
+AUDIO_DELTAS: Final = "audio.deltas"
+AUDIO_LATENESS: Final = "audio.lateness_ms"
+HEADROOM_USED: Final = "headroom.used"
+HEADROOM_OPEN: Final = "headroom.open"
 FEED_EVENTS: Final = "feed.events"
 FEED_DECISIONS: Final = "feed.decisions"
 
@@ -190,6 +194,8 @@ COUNTERS: Final[dict[str, str | None]] = {
     SLOW_CLIENTS: None,
     KEYS_LIMITED: "what",
     OVERLOADED: "what",
+    AUDIO_DELTAS: None,
+    AUDIO_LATENESS: None,
     CONTEXT_DROPPED: None,
     PROVIDER_FALLBACKS: "stage",
     PROVIDER_STALLS: "stage",
@@ -198,7 +204,12 @@ COUNTERS: Final[dict[str, str | None]] = {
     FEED_EVENTS: "outcome",
     FEED_DECISIONS: "outcome",
 }
-GAUGES: Final[dict[str, str | None]] = {QUEUE_DEPTH: "pipe", JOURNAL_PENDING: None}
+GAUGES: Final[dict[str, str | None]] = {
+    QUEUE_DEPTH: "pipe",
+    JOURNAL_PENDING: None,
+    HEADROOM_USED: "of",
+    HEADROOM_OPEN: None,
+}
 
 # --- spans ----------------------------------------------------------------------------------------
 

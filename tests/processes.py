@@ -20,8 +20,16 @@ from dataclasses import dataclass, field
 from importlib.metadata import distribution
 from pathlib import Path
 
+from sessions.pipeline.bounds import Bounds
+
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("REPARTEE_", "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "PORT", "OPENAI_", "DJANGO_")
+
+LIMITS = ("LOOP_LAG_MS", "LOOP_BUSY", "AUDIO_LATENESS_MS", "VAD_DELAY_MS", "MODEL_WAIT_MS", "ARRIVALS_AT_ONCE")
+OPEN_DOOR = {f"REPARTEE_{name}": "0" for name in LIMITS}
+"""Take everybody, however busy this machine is and however many come at once."""
+GUARDED_DOOR = {f"REPARTEE_{name}": str(getattr(Bounds(), name.lower())) for name in LIMITS}
+"""Refuse new sessions as a server does that is not told otherwise."""
 
 
 def free_port() -> int:
@@ -32,9 +40,10 @@ def free_port() -> int:
 
 
 def environment(data: Path, **overrides: str) -> dict[str, str]:
-    """This process's environment without anything that configures Repartee, and then `overrides`."""
+    """This process's environment without anything that configures Repartee, an open door, and then `overrides`."""
     rest = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    return {**rest, "REPARTEE_ENV": "development", "REPARTEE_DATA": str(data), "PYTHONUNBUFFERED": "1", **overrides}
+    ours = {"REPARTEE_ENV": "development", "REPARTEE_DATA": str(data), **OPEN_DOOR}
+    return {**rest, **ours, "PYTHONUNBUFFERED": "1", **overrides}
 
 
 def wait_until(condition: Callable[[], bool], *, within_s: float, what: str) -> None:

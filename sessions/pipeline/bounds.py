@@ -36,6 +36,13 @@ class Bounds:
     feed_event_bytes: int = 16 * 1024
     feed_bytes: int = 1024 * 1024
     sessions: int = 200
+    arrivals_at_once: int = 20
+    arrivals_per_s: float = 10.0
+    loop_lag_ms: float = 15.0
+    loop_busy: float = 0.85
+    audio_lateness_ms: float = 30.0
+    vad_delay_ms: float = 80.0
+    model_wait_ms: float = 500.0
     session_s: int = 3_600
     idle_s: int = 900
     text_replies: int = 64

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from agents.interfaces import Speech
+from telemetry import counters, names
 
 CLOCK_GRAIN_MS = 0.1
 """Shorter waits than this are not worth a turn of the event loop."""
@@ -64,7 +65,10 @@ class Pacer:
             due = self._clock() + ahead_ms / 1000
             await asyncio.sleep(ahead_ms / 1000)
         now = self._clock()
-        self.lateness_ms = max(self.lateness_ms, (now - due) * 1000)
+        late_ms = (now - due) * 1000
+        self.lateness_ms = max(self.lateness_ms, late_ms)
+        counters.count(names.AUDIO_DELTAS)
+        counters.count(names.AUDIO_LATENESS, late_ms)
         if self.play_end is None:
             self.play_end = now
         elif now > self.play_end:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,10 +12,17 @@ from django.urls import reverse
 from django.utils.html import escape
 
 from agents.models import Agent
+from agents.providers.local.models import LocalModels, LocalOptions
+from agents.providers.openai_compatible.client import Clients
+from sessions import host
+from sessions.host import SessionHost
+from sessions.journal import DatabaseJournal
 from sessions.models import ApiKey, ItemText, Session
+from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.records import ItemRecorded, SessionClosed, SessionOpened, TurnRecorded
 from sessions.recording import store
 from telemetry.models import Turn
+from tests.scenario import Kept
 from tests.unit.telemetry.turns import SPOKEN, turn
 
 pytestmark = pytest.mark.django_db
@@ -216,3 +225,20 @@ def test_a_key_is_changed_and_revoked_on_its_page(staff: Client) -> None:
     staff.post(url, {**changed, "voice_sessions_apikey_revoke_this": "1"})
     key.refresh_from_db()
     assert key.revoked_at is not None
+
+
+def test_the_list_shows_how_full_this_process_is(
+    staff: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Headroom" not in page(staff, "voice_sessions_session_changelist")
+    models = LocalModels(tmp_path, LocalOptions())
+    one = SessionHost(models, Clients(), cast(DatabaseJournal, Kept()), Bounds(arrivals_at_once=1), b"key")
+    monkeypatch.setattr(host._Process, "host", one)
+    try:
+        html = page(staff, "voice_sessions_session_changelist")
+        assert "0 sessions live. New sessions are taken." in html
+        assert "<td>wait for the VAD</td>" in html
+        one.headroom.door.admit()
+        assert "New sessions are refused: many came at once." in page(staff, "voice_sessions_session_changelist")
+    finally:
+        models.close()

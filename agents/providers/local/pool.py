@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future as ThreadFuture
 from concurrent.futures import ThreadPoolExecutor
@@ -40,11 +42,19 @@ class Lane:
         self._threads = threads
         self._lock = threading.Lock()
         self._closed = False
+        self._tickets = itertools.count()
+        self._since: dict[int, float] = {}
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"repartee-{name}")
 
     @property
     def idle(self) -> bool:
         return self.waiting + self.busy == 0
+
+    @property
+    def oldest_s(self) -> float:
+        """Seconds that the job has waited which is next; 0 when none waits."""
+        with self._lock:
+            return time.monotonic() - next(iter(self._since.values())) if self._since else 0.0
 
     def submit(self, fn: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """Queue `fn(*args)`. Cancelling the future gives the job up."""
@@ -54,8 +64,10 @@ class Lane:
             if self.busy + self.waiting >= self._threads + self._queue:
                 raise LaneFull(provider=self.name)
             self.waiting += 1
-        job = self._executor.submit(self._work, functools.partial(fn, *args))
-        job.add_done_callback(self._left_the_queue)
+            ticket = next(self._tickets)
+            self._since[ticket] = time.monotonic()
+        job = self._executor.submit(self._work, ticket, functools.partial(fn, *args))
+        job.add_done_callback(functools.partial(self._left_the_queue, ticket))
         result = asyncio.wrap_future(job)
         result.add_done_callback(lambda future: self._given_up(job) if future.cancelled() else None)
         return result
@@ -75,8 +87,9 @@ class Lane:
             self._closed = True
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _work(self, call: Callable[[], T]) -> T:
+    def _work(self, ticket: int, call: Callable[[], T]) -> T:
         with self._lock:
+            del self._since[ticket]
             self.waiting -= 1
             self.busy += 1
         try:
@@ -85,9 +98,10 @@ class Lane:
             with self._lock:
                 self.busy -= 1
 
-    def _left_the_queue(self, job: ThreadFuture[T]) -> None:
+    def _left_the_queue(self, ticket: int, job: ThreadFuture[T]) -> None:
         if job.cancelled():
             with self._lock:
+                del self._since[ticket]
                 self.waiting -= 1
 
     def _given_up(self, job: ThreadFuture[T]) -> None:

@@ -109,3 +109,15 @@ async def test_a_long_transcription_does_not_hold_up_the_voice_detector(job: Job
     job.release.set()
     await transcript
     pool.close()
+
+
+async def test_how_long_the_next_job_has_waited(lane: Lane, job: Job) -> None:
+    working = lane.submit(job)
+    await started(job)
+    assert lane.oldest_s == 0.0
+    waiting = lane.submit(job)
+    await until(lambda: lane.oldest_s >= 0.05)
+    waiting.cancel()
+    await until(lambda: lane.oldest_s == 0.0)
+    job.release.set()
+    assert await working == "done"
