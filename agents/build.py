@@ -27,6 +27,8 @@ class VoiceAgent:
 
     `toolbox` makes one session's Toolbox from the tools its client brings. `prepare`, if there is anything to it,
     opens ahead of need the connections that a turn takes, and counts them by what came of it: "open", "failed".
+    `toolbox` makes one session's Toolbox from the tools its client brings. `asks_early`: its STT may be asked in
+    vain at little cost.
     """
 
     spec: AgentSpec
@@ -37,6 +39,7 @@ class VoiceAgent:
     tts: TTS
     toolbox: Callable[[Sequence[ToolSpec]], Toolbox]
     prepare: Callable[[], Coroutine[None, None, Counter[str]]] | None = None
+    asks_early: bool = True
 
 
 def build(
@@ -66,6 +69,7 @@ def build(
         tts=catalog.tts(spec.tts, accounts, services),
         toolbox=partial(AgentToolbox, tools),
         prepare=catalog.preparing(spec, accounts, services),
+        asks_early=catalog.asks_early(spec.stt, accounts),
     )
 
 

@@ -48,6 +48,7 @@ class Kind:
 
     `watched`: its providers do not watch the account's timeouts themselves. `in_process`: they call no server.
     `prepare` opens so many connections of an account ahead of need, and counts them by what came of it.
+    `costly_stt`: its STT takes a thread of this process for each transcript, and cannot be called off.
     """
 
     stt: Callable[[Account, STTSpec, Services], STT]
@@ -56,6 +57,7 @@ class Kind:
     watched: bool = False
     in_process: bool = False
     prepare: Callable[[Account, int, Services], Coroutine[None, None, Counter[str]]] | None = None
+    costly_stt: bool = False
 
 
 KINDS: Mapping[str, Kind] = {
@@ -64,6 +66,7 @@ KINDS: Mapping[str, Kind] = {
         llm=lambda _account, spec, services: services.models.llm(spec),
         tts=lambda _account, _spec, services: services.models.tts(),
         in_process=True,
+        costly_stt=True,
     ),
     OPENAI_COMPATIBLE: Kind(
         stt=lambda account, spec, services: (RealtimeSTT if spec.streaming else OpenAISTT)(
@@ -86,6 +89,14 @@ KINDS: Mapping[str, Kind] = {
 def stt(spec: STTSpec, accounts: Mapping[str, Account], services: Services) -> FallbackSTT:
     candidates = _candidates(spec, accounts, lambda kind, account, part: kind.stt(account, part, services))
     return FallbackSTT(candidates, services.breakers)
+
+
+def asks_early(spec: STTSpec, accounts: Mapping[str, Account]) -> bool:
+    """Whether a transcript may be asked for in vain at little cost: that of a stream, or of a model here, may not.
+
+    Fallbacks are not looked at: they are rare.
+    """
+    return not spec.streaming and not _kind(_account(spec.account, accounts)).costly_stt
 
 
 def llm(spec: LLMSpec, accounts: Mapping[str, Account], services: Services) -> FallbackLLM:

@@ -33,7 +33,19 @@ from sessions.pipeline.findings import (
     UserStarted,
 )
 from sessions.pipeline.messages import AppendAudio, AudioCommand, ClearAudio, CommitAudio
-from sessions.pipeline.turn_taking import Began, Ended, FalseStart, Onset, Paused, Resumed, TurnSignal, TurnTaker
+from sessions.pipeline.turn_taking import (
+    MIN_SPEECH_MS,
+    Began,
+    Ended,
+    FalseStart,
+    Lull,
+    Onset,
+    Paused,
+    Resumed,
+    Stirred,
+    TurnSignal,
+    TurnTaker,
+)
 from sessions.pipeline.utterance import RATE, Arrivals, Tail, Utterance
 from telemetry import counters, names
 from telemetry.trace import TurnMarks
@@ -42,8 +54,6 @@ WINDOW = 512
 """Samples that the VAD judges at a time."""
 SLICE_MS = 100
 """Audio that arrives faster than real time is looked at in steps of this, so that turns inside it are seen."""
-MIN_SPEECH_MS = 200
-"""Less speech than this is not worth words: Whisper invents text from noise."""
 MIN_COMMIT_MS = 100
 TAIL_MS = 500
 """Kept beyond the prefix padding: a start is decided up to this long after its first sample."""
@@ -51,12 +61,16 @@ TAIL_MS = 500
 
 @dataclass(frozen=True, slots=True)
 class Ears:
-    """What listening needs of an agent. `detect` runs a VAD push where it blocks nobody."""
+    """What listening needs of an agent. `detect` runs a VAD push where it blocks nobody.
+
+    `asks_early`: the STT may be asked at the first sign of a pause, since asking in vain costs little.
+    """
 
     vad: VAD
     stt: STT
     end_of_turn: EndOfTurn | None
     detect: Callable[[VADStream, Audio], Awaitable[list[tuple[int, float]]]]
+    asks_early: bool = False
 
 
 class Listening:
@@ -89,7 +103,7 @@ class Listening:
         self._post = post
         self._clock = clock
         self._new_item_id = new_item_id
-        self._taker = TurnTaker(detection)
+        self._taker = TurnTaker(detection, lulls=ears.asks_early)
         self._pipe = AudioPipe(bounds.audio_in_bytes)
         self._vad: VADStream | None = None
         self._resampler: Resampler | None = None
@@ -240,6 +254,10 @@ class Listening:
                 self._post(SpeechDismissed())
             case Began(sample):
                 self._begin(sample)
+            case Lull(sample):
+                self._ask_early(sample)
+            case Stirred():
+                self._go_on()
             case Paused(sample):
                 self._pause(sample)
             case Resumed():
@@ -264,6 +282,12 @@ class Listening:
         utterance.append(self._tail.since(start))
         self._post(UserStarted(utterance, start * 1000 // RATE))
 
+    def _ask_early(self, sample: int) -> None:
+        utterance = self._utterance
+        if utterance is not None and not self._unhurried():
+            self._spoke(utterance, sample, self._taker.speech_ms)
+            utterance.close()
+
     def _pause(self, sample: int) -> None:
         utterance = self._utterance
         if utterance is None:
@@ -275,10 +299,14 @@ class Listening:
             self._judging = self._spawn(self._judge(self._ears.end_of_turn, utterance, utterance.version))
 
     def _resume(self) -> None:
+        if self._utterance is not None:
+            self._utterance.marks.add("resume_count", 1)
+            self._go_on()
+
+    def _go_on(self) -> None:
         utterance = self._utterance
         if utterance is None:
             return
-        utterance.marks.add("resume_count", 1)
         if utterance.complete:
             self._hear_again(utterance)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -16,6 +17,13 @@ INTERRUPT_MS = 128
 """Four windows of speech over the agent interrupt it: a click, or the onset of a cough, does not."""
 PAUSE_MS = 192
 """After six windows of silence the words so far are worth transcribing."""
+MIN_SPEECH_MS = 200
+"""Less speech than this is not worth words: Whisper invents text from noise."""
+LULLS_MS = (32, 64, 96, 128)
+"""How long the voice must have dipped for the first lull, the second, and so on, so that the gaps inside of words do
+not each cost a transcription. After as many in a row there is none for a while."""
+LULL_FORGOTTEN_MS = 3_000
+"""Audio after which one lull in vain is forgotten."""
 FALSE_START_MS = 64
 """Silence after which a start that was not yet decided is forgotten."""
 HALF_WINDOW_MS = 16
@@ -46,6 +54,18 @@ class Began:
 
 
 @dataclass(frozen=True, slots=True)
+class Lull:
+    """The voice has dipped at `sample`: the words so far may be all, and are worth asking for if that costs little."""
+
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stirred:
+    """Speech again after a lull, before it was a pause."""
+
+
+@dataclass(frozen=True, slots=True)
 class Paused:
     """Silence since `sample`: perhaps the end."""
 
@@ -65,7 +85,7 @@ class Ended:
     speech_ms: float
 
 
-TurnSignal = Onset | FalseStart | Began | Paused | Resumed | Ended
+TurnSignal = Onset | FalseStart | Began | Lull | Stirred | Paused | Resumed | Ended
 
 
 class _State(Enum):
@@ -79,11 +99,13 @@ class TurnTaker:
     """Turns speech probabilities into turns. One user, one stream.
 
     `agent_speaking` is set by whoever knows; it raises the bar for a start, since a false one then costs
-    an interruption. `last_speech` is the sample at which the turn under way was last heard to speak.
+    an interruption. `last_speech` is the sample at which the turn under way was last heard to speak. Without
+    `lulls` the first that is heard of a silence is the pause.
     """
 
-    def __init__(self, detection: TurnDetection) -> None:
+    def __init__(self, detection: TurnDetection, *, lulls: bool = False) -> None:
         self.detection = detection
+        self._lulls = lulls
         self.agent_speaking = False
         self._at = 0
         self.reset()
@@ -95,6 +117,9 @@ class TurnTaker:
         self._speech = 0
         self.last_speech = 0
         self._judged: float | None = None
+        self._dip = 0
+        self._in_lull = False
+        self._in_vain = 0.0
 
     @property
     def in_turn(self) -> bool:
@@ -124,10 +149,12 @@ class TurnTaker:
             case _State.ONSET:
                 return self._decide_start(speaking)
             case _State.SPEAKING if not speaking and self._silence_ms() >= min(PAUSE_MS, self.wait_ms()):
-                self._state = _State.PAUSED
+                self._state, self._in_lull = _State.PAUSED, False
                 return [Paused(self.last_speech), *self._decide_end()]
+            case _State.SPEAKING:
+                return self._watch(window, speaking=speaking, dipped=probability < self.detection.threshold)
             case _State.PAUSED if speaking:
-                self._state, self._judged = _State.SPEAKING, None
+                self._state, self._judged, self._dip = _State.SPEAKING, None, 0
                 return [Resumed()]
             case _State.PAUSED:
                 return self._decide_end()
@@ -160,6 +187,21 @@ class TurnTaker:
             self._state = _State.QUIET
             return [FalseStart()]
         return []
+
+    def _watch(self, window: int, *, speaking: bool, dipped: bool) -> list[TurnSignal]:
+        """Whether a lull begins or ends. The bar for a dip is the higher one: a voice that fades is heard at once."""
+        self._in_vain = max(0.0, self._in_vain - window * 1000 / RATE / LULL_FORGOTTEN_MS)
+        self._dip = self._dip + window if dipped else 0
+        if self._in_lull:
+            if speaking:
+                self._in_lull, self._dip = False, 0
+            return [Stirred()] if speaking else []
+        before = math.ceil(self._in_vain)
+        enough = self._lulls and self.speech_ms >= MIN_SPEECH_MS and before < len(LULLS_MS)
+        if not dipped or not enough or self._dip * 1000 / RATE < LULLS_MS[before]:
+            return []
+        self._in_lull, self._in_vain = True, self._in_vain + 1
+        return [Lull(self.last_speech)]
 
     def _decide_end(self) -> list[TurnSignal]:
         if self._silence_ms() + HALF_WINDOW_MS < self.wait_ms():

@@ -8,9 +8,11 @@ from sessions.pipeline.turn_taking import (
     Began,
     Ended,
     FalseStart,
+    Lull,
     Onset,
     Paused,
     Resumed,
+    Stirred,
     TurnSignal,
     TurnTaker,
 )
@@ -19,16 +21,13 @@ WINDOW = 512
 
 
 def feed(taker: TurnTaker, windows: str, start: int = 0) -> list[TurnSignal]:
-    """One character a window: "#" speech, "." silence."""
-    return [
-        signal
-        for n, mark in enumerate(windows, start + 1)
-        for signal in taker.feed(n * WINDOW, 0.9 if mark == "#" else 0.01)
-    ]
+    """One character a window: "#" speech, "~" a voice that fades, "." silence."""
+    levels = {"#": 0.9, "~": 0.42, ".": 0.01}
+    return [signal for n, mark in enumerate(windows, start + 1) for signal in taker.feed(n * WINDOW, levels[mark])]
 
 
-def taker(**settings: object) -> TurnTaker:
-    return TurnTaker(TurnDetection(**settings))  # type: ignore[arg-type]
+def taker(*, lulls: bool = False, **settings: object) -> TurnTaker:
+    return TurnTaker(TurnDetection(**settings), lulls=lulls)  # type: ignore[arg-type]
 
 
 def test_a_turn_begins_after_three_windows_and_ends_after_the_silence() -> None:
@@ -77,18 +76,60 @@ def test_a_judgement_that_comes_too_late_is_ignored() -> None:
     assert listener.judge(0.99) == []
 
 
-@given(st.text(alphabet="#.", max_size=300), st.sampled_from(["server_vad", "semantic_vad"]))
-def test_signals_always_come_in_a_sensible_order(windows: str, kind: str) -> None:
+def kinds(signals: list[TurnSignal]) -> list[type]:
+    return [type(signal) for signal in signals]
+
+
+def test_the_first_window_in_which_the_voice_fades_is_a_lull() -> None:
+    listener = taker(lulls=True)
+    assert kinds(feed(listener, "#" * 8)) == [Onset, Began]
+    assert feed(listener, "~", 8) == [Lull(9 * WINDOW)], "it is still speech to the end of the turn"
+    assert feed(listener, "." * 5, 9) == []
+    assert feed(listener, ".", 14) == [Paused(9 * WINDOW)]
+
+
+def test_each_lull_in_a_row_takes_a_window_more_until_there_are_no_more() -> None:
+    listener, at = taker(lulls=True), 0
+    seen = []
+    for gap in (0, 1, 1, 2, 2, 3, 3, 4, 5):
+        windows = "." * gap + "#" * 8
+        seen.append(kinds(feed(listener, windows, at)))
+        at += len(windows)
+    cut = [Lull, Stirred]
+    assert seen == [[Onset, Began], cut, [], cut, [], cut, [], cut, []]
+
+
+def test_a_lull_in_vain_is_forgotten_after_three_seconds() -> None:
+    listener = taker(lulls=True)
+    assert kinds(feed(listener, "#" * 8 + ".#")) == [Onset, Began, Lull, Stirred]
+    assert kinds(feed(listener, "#" * 94 + ".", 10)) == [Lull]
+
+
+def test_less_than_200_ms_of_speech_has_no_lull() -> None:
+    assert kinds(feed(taker(lulls=True), "####..")) == [Onset, Began]
+
+
+@given(st.text(alphabet="#~.", max_size=300), st.sampled_from(["server_vad", "semantic_vad"]), st.booleans())
+def test_signals_always_come_in_a_sensible_order(windows: str, kind: str, lulls: bool) -> None:
     follows: dict[type | None, set[type]] = {
         None: {Onset},
         Onset: {FalseStart, Began},
         FalseStart: {Onset},
-        Began: {Paused},
+        Began: {Lull, Paused},
+        Lull: {Stirred, Paused},
+        Stirred: {Lull, Paused},
         Paused: {Resumed, Ended},
-        Resumed: {Paused},
+        Resumed: {Lull, Paused},
         Ended: {Onset},
     }
     last: type | None = None
-    for signal in feed(taker(type=kind, silence_duration_ms=300), windows):
+    for signal in feed(taker(type=kind, silence_duration_ms=300, lulls=lulls), windows):
         assert type(signal) in follows[last]
+        assert lulls or not isinstance(signal, Lull)
         last = type(signal)
+
+
+@given(st.text(alphabet="#~.", max_size=300), st.sampled_from([64, 200, 500]))
+def test_lulls_change_nothing_about_when_a_turn_ends(windows: str, silence_ms: int) -> None:
+    without, with_them = (feed(taker(silence_duration_ms=silence_ms, lulls=lulls), windows) for lulls in (False, True))
+    assert without == [signal for signal in with_them if not isinstance(signal, Lull | Stirred)]
