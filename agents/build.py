@@ -27,8 +27,7 @@ class VoiceAgent:
 
     `toolbox` makes one session's Toolbox from the tools its client brings. `prepare`, if there is anything to it,
     opens ahead of need the connections that a turn takes, and counts them by what came of it: "open", "failed".
-    `toolbox` makes one session's Toolbox from the tools its client brings. `asks_early`: its STT may be asked in
-    vain at little cost.
+    `asks_early`: its STT may be asked in vain at little cost.
     """
 
     spec: AgentSpec

@@ -90,12 +90,18 @@ class Latency(Part, frozen=True):
     `lead_ms`: how far ahead of real time audio is sent. `first_delta_ms`, `delta_ms`: size of the first
     and of later audio events. `first_chunk`: speak the first clause as soon as it ends, or wait for the
     whole sentence.
+
+    `optimistic`: begin to answer when the user may have finished, unheard until it is certain. What is thrown away
+    since they went on is bounded: `optimistic_attempts` a turn, `optimistic_tokens` of the model's a minute.
     """
 
     lead_ms: Annotated[int, Meta(ge=40, le=5_000)] = 300
     first_delta_ms: Annotated[int, Meta(ge=20, le=200)] = 40
     delta_ms: Annotated[int, Meta(ge=20, le=400)] = 100
     first_chunk: Literal["clause", "sentence"] = "clause"
+    optimistic: bool = True
+    optimistic_attempts: Annotated[int, Meta(ge=1, le=20)] = 3
+    optimistic_tokens: Annotated[int, Meta(ge=0, le=10_000_000)] = 20_000
 
 
 Override = Literal["instructions", "tools", "voice", "turn_detection", "formats", "transcription"]

@@ -157,6 +157,19 @@ SECTIONS = (
             ),
             "latency.first_delta_ms": Text("First piece", "Ms of audio in the first event of a reply, 20 to 200."),
             "latency.delta_ms": Text("Later pieces", "Ms of audio in each later event, 20 to 400."),
+            "latency.optimistic": Text(
+                "Optimistic replies",
+                "Begin to answer as soon as the caller may have finished, and let it be heard once that is certain. If "
+                "they go on, what was begun is thrown away: that costs tokens.",
+            ),
+            "latency.optimistic_attempts": Text(
+                "Attempts", "How often in one turn an answer is begun early, 1 to 20. A GGUF model here: once."
+            ),
+            "latency.optimistic_tokens": Text(
+                "Tokens in vain",
+                "Of the language model's, a minute and caller, 0 to 10000000. Beyond, answers are begun when the turn "
+                "is over.",
+            ),
         },
         "Trades between promptness and smoothness.",
     ),

@@ -88,7 +88,7 @@ def _between(marks: Marks, facts: Facts) -> dict[str, int]:
         (n.SENTENCE_DELAY, ready, token),
         (n.TTS_TTFB, byte, ready),
         (n.TTS_TTFA, audible, ready),
-        (n.PACING_DELAY, sent, audible),
+        (n.PACING_DELAY, sent, _later(audible, marks.get(n.TURN_COMMITTED))),
         (n.DECISION, marks.get(n.DECIDED), marks.get(n.EVENT_ARRIVED)),
     ):
         _put(out, name, end, start)
@@ -96,6 +96,11 @@ def _between(marks: Marks, facts: Facts) -> dict[str, int]:
     _put_talk_over(out, marks)
     _put_facts(out, facts)
     return out
+
+
+def _later(audible: int | None, committed: int | None) -> int | None:
+    """When the first sound was there and wanted: an optimistic reply's may be there before its turn is certain."""
+    return audible if audible is None or committed is None else max(audible, committed)
 
 
 def _put(out: dict[str, int], name: str, end: int | None, start: int | None) -> None:

@@ -66,6 +66,10 @@ LEADING_SILENCE_MS: Final = "leading_silence_ms"
 RTT_MS: Final = "rtt_ms"
 JITTER_BUFFER_MS: Final = "jitter_buffer_ms"
 SPEC_OUTCOME: Final = "spec_outcome"
+SPEC_ATTEMPTS: Final = "spec_attempts"
+SPEC_WASTED_TOKENS: Final = "spec_wasted_tokens"
+SPEC_WASTED_SHARE: Final = "spec_wasted_share"
+"""Of all tokens of the turn, those of attempts that were thrown away."""
 RESUME_COUNT: Final = "resume_count"
 STT_MODEL: Final = "stt_model"
 LLM_MODEL: Final = "llm_model"
@@ -168,6 +172,7 @@ JOURNAL_PENDING: Final = "journal.pending"
 TRANSCRIPTS_REJECTED: Final = "transcripts.rejected"
 INTERRUPTIONS: Final = "interruptions"
 SPECULATIONS: Final = "llm.speculations"
+SPECULATION_TOKENS: Final = "llm.speculation.tokens"
 KEYS_LIMITED: Final = "keys.limited"
 SLOW_CLIENTS: Final = "clients.slow"
 OVERLOADED: Final = "overloaded"
@@ -191,6 +196,7 @@ COUNTERS: Final[dict[str, str | None]] = {
     TRANSCRIPTS_REJECTED: "reason",
     INTERRUPTIONS: "outcome",
     SPECULATIONS: "outcome",
+    SPECULATION_TOKENS: None,
     SLOW_CLIENTS: None,
     KEYS_LIMITED: "what",
     OVERLOADED: "what",

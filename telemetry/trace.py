@@ -27,13 +27,13 @@ class TurnMarks:
     over. Names are those of `telemetry.names`; numbered ones read "llm[0].first_token".
     """
 
-    __slots__ = ("_counts", "at", "clock", "facts")
+    __slots__ = ("at", "clock", "counts", "facts")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.at: dict[str, float] = {}
         self.facts: dict[str, str | float] = {}
-        self._counts: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
 
     def stamp(self, mark: str, at: float | None = None) -> None:
         """Record that `mark` happened, now or at `at`. Only the first time counts."""
@@ -46,8 +46,8 @@ class TurnMarks:
 
     def number(self, group: str) -> int:
         """The next index of `group` ("llm", "tool"): 0, 1, 2 …"""
-        n = self._counts.get(group, 0)
-        self._counts[group] = n + 1
+        n = self.counts.get(group, 0)
+        self.counts[group] = n + 1
         return n
 
     def fact(self, name: str, value: str | float) -> None:
@@ -58,6 +58,15 @@ class TurnMarks:
         """Add to a numeric fact, such as tokens used."""
         held = self.facts.get(name, 0)
         self.facts[name] = amount if isinstance(held, str) else held + amount
+
+    def join(self, turn: TurnMarks) -> None:
+        """These are of `turn`: from here on both are one. What `turn` has stamped already stays."""
+        for mark, at in self.at.items():
+            turn.stamp(mark, at)
+        turn.facts.update(self.facts)
+        for group, count in self.counts.items():
+            turn.counts[group] = max(count, turn.counts.get(group, 0))
+        self.at, self.facts, self.counts = turn.at, turn.facts, turn.counts
 
 
 @dataclass(frozen=True, slots=True)

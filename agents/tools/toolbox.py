@@ -115,13 +115,22 @@ class ShieldedToolbox:
     """A Toolbox whose calls outlive the reply that made them, inside `tasks`, the session's TaskGroup.
 
     `ended` is told the output of every call, in words, when it ends: it belongs in the history even if
-    the reply was interrupted. A call lasts no longer than its tool's timeout.
+    the reply was interrupted. A call lasts no longer than its tool's timeout. While `outlives` says no, a call stops
+    with its reply.
     """
 
-    def __init__(self, inner: Toolbox, tasks: asyncio.TaskGroup, ended: Callable[[ToolCall, str], None]) -> None:
+    def __init__(
+        self,
+        inner: Toolbox,
+        tasks: asyncio.TaskGroup,
+        ended: Callable[[ToolCall, str], None],
+        *,
+        outlives: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._inner = inner
         self._tasks = tasks
         self._ended = ended
+        self._outlives = outlives
 
     def specs(self) -> Sequence[ToolSpec]:
         return self._inner.specs()
@@ -130,7 +139,13 @@ class ShieldedToolbox:
         return self._inner.on_server(name)
 
     async def run(self, call: ToolCall, marks: TurnMarks) -> ToolResult:
-        outcome = await asyncio.shield(self._begin(self._outcome(call, marks)))
+        running = self._begin(self._outcome(call, marks))
+        try:
+            outcome = await asyncio.shield(running)
+        except asyncio.CancelledError:
+            if not self._outlives():
+                running.cancel()
+            raise
         if isinstance(outcome, ToolError):
             raise outcome
         return outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import replace
 
 from agents.audio import Audio
@@ -32,6 +33,13 @@ class Conversation:
         self._max_items = max_items
         self._audio_items = audio_items
         self._audio_ms = audio_ms
+
+    def with_item(self, item: Item) -> Conversation:
+        """As it would be with `item` at its end. This one stays as it is."""
+        other = copy(self)
+        vars(other).update({name: copy(held) for name, held in vars(self).items() if isinstance(held, dict | list)})
+        other.add(item)
+        return other
 
     def __len__(self) -> int:
         return len(self._order)

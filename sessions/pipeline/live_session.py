@@ -18,7 +18,6 @@ from agents.interfaces import (
     ToolCall,
     Transcript,
 )
-from agents.tools.toolbox import ShieldedToolbox
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.conversation import Conversation
 from sessions.pipeline.deciding import Deciding, Decision
@@ -36,6 +35,7 @@ from sessions.pipeline.findings import (
     UserResumed,
     UserStarted,
 )
+from sessions.pipeline.gate import Gate, GatedToolbox
 from sessions.pipeline.inbox import Inbox, Ordered
 from sessions.pipeline.listening import Ears, Listening
 from sessions.pipeline.messages import (
@@ -86,9 +86,11 @@ from sessions.pipeline.recorder import Recorder
 from sessions.pipeline.records import Journal
 from sessions.pipeline.replying import BUG, Reply, Status, first_of
 from sessions.pipeline.snapshot import Activity, Snapshot
+from sessions.pipeline.speculation import Speculation, changes_the_answer
 from sessions.pipeline.timers import Timers
 from sessions.pipeline.transcripts import Transcripts
 from sessions.pipeline.turn_book import TurnBook
+from sessions.pipeline.turn_taking import MIN_SPEECH_MS
 from sessions.pipeline.turns import Identity, Turn
 from sessions.pipeline.utterance import Utterance
 from sessions.pipeline.warmth import Warmth
@@ -217,6 +219,7 @@ class LiveSession:
         self._deciding = Deciding(agent.spec, bounds, clock)
         self._wake: asyncio.TimerHandle | None = None
         self._waiting_for_room: asyncio.Task[None] | None = None
+        self._speculation = Speculation(agent.spec, clock)
 
     # --- the outside ---------------------------------------------------------------------------------
 
@@ -301,6 +304,7 @@ class LiveSession:
             pass
 
     def _finish(self, reason: str) -> None:
+        self._discard_attempt()
         unfinished = [reply for reply in (*self._side.values(), self._reply) if reply is not None and not reply.closed]
         for reply in unfinished:
             self._cut(reply, *(("failed", None) if reason == "failed" else ("cancelled", "client_cancelled")))
@@ -361,6 +365,8 @@ class LiveSession:
         command, answer = ordered.command, ordered.answer
         if answer is not None and answer.done():
             return  # it was taken back
+        if changes_the_answer(command):
+            self._discard_attempt()
         try:
             self._do(command)
         except ClientError as error:
@@ -413,6 +419,7 @@ class LiveSession:
             case UserResumed(utterance):
                 self._transcripts.forget(utterance.item_id)
                 self._warmth.renew(self._group)
+                self._discard_attempt()
             case UserCommitted():
                 self._on_user_committed(heard)
             case CommitRefused(error, event_id, asked):
@@ -422,6 +429,7 @@ class LiveSession:
             case BufferCleared():
                 self._inbox.commit_done()
                 self._speaking = None
+                self._discard_attempt()
                 self._release()
                 self._outbox.put(AudioCleared())
             case Partial(utterance, text, settled):
@@ -538,16 +546,19 @@ class LiveSession:
         self._outbox.put(ItemAdded(item, previous))
         self._outbox.put(ItemDone(item, previous))
         heard = self._transcripts.expect(item.id)
-        answers = self._config.turn_detection.create_response and not self._config.transcription_only
-        if committed.stopped_ms is not None and answers and (self._due is None or self._due.item_id is not None):
+        if committed.stopped_ms is not None and self._answers and (self._due is None or self._due.item_id is not None):
             self._due = _Due(CreateResponse(), item.id)
         self._release()
         if heard is not None:
             self._on_transcript(heard)
+        elif self._speculation.wanted and self._due is not None and self._due.item_id == item.id:
+            self._speculation.late(utterance.marks)
+        self._discard_attempt()
 
     def _on_transcript(self, heard: Transcribed | NotTranscribed) -> None:
         """The words are in. Before the turn is committed they only wait."""
         if not self._transcripts.arrived(heard):
+            self._attempt(heard)
             return
         match heard:
             case Transcribed(utterance, transcript):
@@ -558,7 +569,7 @@ class LiveSession:
 
     def _on_words(self, utterance: Utterance, heard: Transcript) -> None:
         text, item_id = heard.text.strip(), utterance.item_id
-        item = MessageItem(item_id, "user", (Content("audio", transcript=text),))
+        item = _said(utterance, text)
         self._conversation.update(item)
         self._tell(utterance, text)
         if self._config.transcription:
@@ -584,6 +595,37 @@ class LiveSession:
             self._outbox.put(TranscriptFailed(item_id, str(error)))
         if self._due is not None and self._due.item_id in (None, item_id):
             self._due = replace(self._due, failure=error)
+
+    # --- optimism ------------------------------------------------------------------------------------
+
+    @property
+    def _answers(self) -> bool:
+        """Whether a turn that ends by itself is answered."""
+        return self._config.turn_detection.create_response and not self._config.transcription_only
+
+    def _attempt(self, heard: Transcribed | NotTranscribed) -> None:
+        """The words of a turn that may be over: begin to answer them, unheard until it is certain."""
+        self._discard_attempt()
+        if not isinstance(heard, Transcribed) or not self._may_attempt(heard.utterance):
+            return
+        text = heard.transcript.text.strip()
+        if not text:
+            return
+        reply = self._make_reply(ResponseOptions(), TurnMarks(self._clock), tentative=_said(heard.utterance, text))
+        if self._speculation.begin(reply, heard.utterance, self._config):
+            self._tasks[reply.id] = self._group.create_task(self._say(reply), name=reply.id)
+
+    def _may_attempt(self, utterance: Utterance) -> bool:
+        spoke = self._speaking == utterance.item_id and utterance.speech_ms >= MIN_SPEECH_MS
+        detected = spoke and self._config.turn_detection.type != "none"
+        busy = self._reply is not None and not self._reply.closed
+        owed = self._due is not None or self._transcripts.awaited
+        return self._speculation.wanted and self._answers and detected and not busy and not owed
+
+    def _discard_attempt(self) -> None:
+        reply = self._speculation.discard()
+        if reply is not None:
+            self._tasks.pop(reply.id).cancel()
 
     # --- replies -------------------------------------------------------------------------------------
 
@@ -624,9 +666,15 @@ class LiveSession:
         """Answer the user's spoken turn if it is still without an answer, else begin a new one."""
         asked = self._turns.asked or self._turns.new(TurnMarks(self._clock))
         reply = self._make_reply(due.command.options, asked.marks, failure=due.failure, turn=asked)
-        self._turns.answer(asked, reply)
-        self._reply = reply
-        self._run(reply)
+        early = self._speculation.take(reply.plan, self._config)
+        if asked.item_id is not None and self._speculation.wanted:
+            self._speculation.answered(asked.marks, early=early is not None)
+        self._reply = early or reply
+        self._turns.answer(asked, self._reply)
+        if early is not None:
+            early.adopt(reply.plan, asked.marks)
+        else:
+            self._run(reply)
 
     def _cancel_due(self, due: _Due, reason: str) -> None:
         """A response that never began; the client hears of it as of any other."""
@@ -662,14 +710,17 @@ class LiveSession:
         failure: ProviderError | None = None,
         turn: Turn | None = None,
         news: Taken | None = None,
+        tentative: MessageItem | None = None,
     ) -> Reply:
+        """`tentative` is what the user may turn out to have said: the reply answers it behind a closed gate."""
+        gate = Gate(is_open=tentative is None)
         tools = self._agent.toolbox(self._config.tools if options.tools is None else options.tools)
         plan = make_plan(
             self._new_id("resp"),
             options,
             spec=self._agent.spec,
             config=self._config,
-            conversation=self._conversation,
+            conversation=self._conversation if tentative is None else self._conversation.with_item(tentative),
             window=self._window,
             tools=tools.specs(),
             turn=turn,
@@ -679,12 +730,13 @@ class LiveSession:
         return Reply(
             plan if news is None else self._deciding.about(plan, news),
             self._agent,
-            ShieldedToolbox(tools, self._group, self._on_tool_ended if options.in_conversation else _nothing),
+            GatedToolbox(tools, self._group, self._on_tool_ended if options.in_conversation else _nothing, gate),
             conversation=self._conversation,
             outbox=self._outbox,
             bounds=self._bounds,
             marks=marks,
             new_id=self._new_id,
+            gate=gate,
         )
 
     def _on_tool_ended(self, call: ToolCall, output: str) -> None:
@@ -834,6 +886,10 @@ class LiveSession:
 
     def _new_item_id(self) -> str:
         return self._new_id("item")
+
+
+def _said(utterance: Utterance, text: str) -> MessageItem:
+    return MessageItem(utterance.item_id, "user", (Content("audio", transcript=text),))
 
 
 def _nothing(call: ToolCall, output: str) -> None:

@@ -113,6 +113,9 @@ def _state_facts(turn: Turn) -> None:
         fact(names.ERROR_TYPE_FACT, type(reply.error).__name__)
     fact("output_tokens", reply.usage.output_tokens)
     fact("input_tokens", reply.usage.input_tokens)
+    wasted, used = turn.marks.facts.get(names.SPEC_WASTED_TOKENS), reply.usage.input_tokens + reply.usage.output_tokens
+    if isinstance(wasted, int | float) and used:
+        fact(names.SPEC_WASTED_SHARE, round(wasted / (wasted + used), 3))
     fact("audio_ms", round(reply.ledger.audio_ms))
     if reply.pacer.released_ms:
         fact("played_ms", round(reply.played_ms))

@@ -7,7 +7,7 @@ it, and what the conversation makes of it, is the live session's business.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
@@ -26,12 +26,14 @@ from agents.interfaces import (
     TextDelta,
     Toolbox,
     ToolCall,
+    ToolSpec,
     Usage,
     VoiceOptions,
 )
 from agents.structured import MAX_OUTPUT, OutputSchema
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.conversation import Conversation
+from sessions.pipeline.gate import Gate
 from sessions.pipeline.messages import (
     AudioOut,
     CallItem,
@@ -51,6 +53,7 @@ from sessions.pipeline.pacing import Pacer, recut
 from sessions.pipeline.pipes import Pipeline
 from sessions.pipeline.playback import Ledger
 from sessions.pipeline.text import sentences
+from sessions.pipeline.window import tokens_of
 from telemetry.trace import TurnMarks
 
 T = TypeVar("T")
@@ -91,6 +94,8 @@ class Plan:
 
 
 class Reply:
+    """Behind a closed `gate` it thinks and speaks, but nothing leaves it: no event, no item, no end."""
+
     def __init__(
         self,
         plan: Plan,
@@ -102,6 +107,7 @@ class Reply:
         bounds: Bounds,
         marks: TurnMarks,
         new_id: Callable[[str], str],
+        gate: Gate,
     ) -> None:
         self.plan = plan
         self.marks = marks
@@ -133,6 +139,8 @@ class Reply:
         self._written = ""
         self._worded = False
         self.called = False
+        self.drafted = 0
+        self._gate = gate
 
     @property
     def id(self) -> str:
@@ -175,6 +183,10 @@ class Reply:
         return not (known or self.calls or "tool[0].start" in self.marks.at)
 
     @property
+    def tools(self) -> Sequence[ToolSpec]:
+        return self._toolbox.specs()
+
+    @property
     def text(self) -> str:
         """All that it wrote."""
         return self._written
@@ -183,6 +195,17 @@ class Reply:
     def calls(self) -> list[CallItem]:
         """The calls of the client's tools."""
         return [item for item in self._outputs if isinstance(item, CallItem)]
+
+    def adopt(self, plan: Plan, turn: TurnMarks) -> None:
+        """It is what `plan` asks for, and answers `turn`: announce it, and let out what it has."""
+        self.plan = replace(plan, response_id=self.id)
+        self.marks.join(turn)
+        self.start()
+        self._gate.open()
+
+    def discard(self) -> None:
+        """It is not wanted: whatever it still does in this moment, nothing comes of it."""
+        self.closed = True
 
     def start(self) -> None:
         """Announce the response."""
@@ -203,6 +226,7 @@ class Reply:
             except* TimeoutError:
                 self.error = self._out_of_time()
         self.thinking = False
+        await self._gate.passed()
         if self.error is not None and not self.closed:  # a failure in the moment of a cancel hides the cancel
             await self._apologise()
 
@@ -241,6 +265,7 @@ class Reply:
                 if self.plan.output is not None:
                     await self._write_checked(words, self.plan.output)
                 while (word := await self._next(words)) is not None:
+                    await self._gate.passed()
                     await self._outbox.room()
                     self._write(word)
             return
@@ -252,8 +277,10 @@ class Reply:
             pieces = recut(voiced, first_ms=latency.first_delta_ms, ms=latency.delta_ms)
             speech = p.stage("synthesize", pieces, bounds.tts_chunks)
             while (piece := await self._next(speech)) is not None:
+                await self._gate.passed()
                 await self.pacer.release(piece.audio.ms)
                 await self._say(piece)
+        await self._gate.passed()
         self.ledger.finish()
         while self._begun < len(self._segments):
             await self._outbox.room()
@@ -298,6 +325,7 @@ class Reply:
                         yield word
                 break
             except ContextFull:
+                await self._gate.passed()  # what later replies are shown depends on it
                 shorter = None if said or self._outputs else self.plan.shorter()
                 if shorter is None:
                     raise
@@ -312,10 +340,12 @@ class Reply:
                 match thought:
                     case TextDelta(text):
                         self._worded = self._worded or bool(text.strip())
+                        self.drafted += tokens_of(text)
                         yield text
                     case ToolCall() if self.plan.output is not None:
                         self._held_calls.append(thought)
                     case ToolCall():
+                        await self._gate.passed()
                         self._call(thought)
                     case Usage():
                         self.usage += thought

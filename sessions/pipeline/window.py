@@ -9,7 +9,7 @@ from typing import Literal
 
 from agents.brain.prompt import MAX_PASSAGE_CHARS, SPEAKING
 from agents.errors import ContextFull
-from agents.interfaces import Message, ToolSpec
+from agents.interfaces import Message, ReplyRequest, ToolSpec
 from agents.spec import AgentSpec, context_tokens
 from sessions.pipeline.pairing import Told
 from telemetry import counters, names
@@ -44,6 +44,12 @@ def tokens_of(text: str) -> int:
 def message_tokens(message: Message) -> int:
     calls = sum(tokens_of(call.name) + tokens_of(call.arguments) + MESSAGE_TOKENS for call in message.calls)
     return tokens_of(message.text) + calls + MESSAGE_TOKENS
+
+
+def request_tokens(request: ReplyRequest, tools: Sequence[ToolSpec]) -> int:
+    """What a model is given to read, documents that it looks up not counted."""
+    told = sum(map(message_tokens, request.messages)) + sum(map(_tool_tokens, tools))
+    return told + tokens_of(request.instructions) + tokens_of(SPEAKING)
 
 
 class Window:

@@ -375,6 +375,7 @@ def check_nothing_left(talk: Talk) -> None:
     assert not session._inbox._deferred
     assert not session._transcripts.awaited
     assert session._due is None
+    assert session._speculation.discard() is None
     assert session._turns.answering is None
     assert not any(reply for reply in [session._reply] if reply is not None and not reply.closed)
     names = [task.get_name() for task in asyncio.all_tasks()]
