@@ -32,6 +32,7 @@ from sessions.pipeline.findings import (
     UserResumed,
     UserStarted,
 )
+from sessions.pipeline.loudness import BLOCK, NO_LEVELS, Silence, floor_of, levels
 from sessions.pipeline.messages import AppendAudio, AudioCommand, ClearAudio, CommitAudio
 from sessions.pipeline.turn_taking import (
     MIN_SPEECH_MS,
@@ -57,6 +58,8 @@ SLICE_MS = 100
 MIN_COMMIT_MS = 100
 TAIL_MS = 500
 """Kept beyond the prefix padding: a start is decided up to this long after its first sample."""
+LOOK_BACK_MS = 200
+"""As far back as the end of speech is looked for: the VAD's hangover, a window, and a step of audio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,8 @@ class Listening:
         self._arrivals = Arrivals()
         self._utterance: Utterance | None = None
         self._taken = 0
+        self._room = NO_LEVELS
+        self._silence: Silence | None = None
         self._received = 0
         self._received_from = 0
         self._hearing: asyncio.Task[None] | None = None
@@ -213,10 +218,22 @@ class Listening:
             return
         self._taker.agent_speaking = self._agent_speaking()
         for end_sample, probability in windows:
-            for signal in self._taker.feed(end_sample, probability):
-                self._on_signal(signal)
+            self._obey(self._taker.feed(end_sample, probability))
+            self._look_for_the_end(end_sample)
+        self._look_for_the_end(self._tail.end_sample)
         if self._utterance is not None and self._utterance.ms > self._bounds.utterance_ms:
             self._commit_here(self._utterance, stopped=True)
+
+    def _look_for_the_end(self, end_sample: int) -> None:
+        """Let the turn pause or end, by all that is in up to `end_sample`."""
+        if not self._taker.falling_silent:
+            self._silence = None
+            return
+        whole = end_sample - end_sample % BLOCK
+        if self._silence is None:
+            self._silence = Silence(floor_of(levels(self._tail.until(whole, TAIL_MS)), self._room))
+        since = self._silence.since(whole, levels(self._tail.until(whole, LOOK_BACK_MS)))
+        self._obey(self._taker.listen(end_sample, since))
 
     def _hear_by_hand(self, audio: Audio, windows: list[tuple[int, float]]) -> None:
         utterance = self._utterance
@@ -245,6 +262,10 @@ class Listening:
             )
 
     # --- turns ---
+
+    def _obey(self, signals: list[TurnSignal]) -> None:
+        for signal in signals:
+            self._on_signal(signal)
 
     def _on_signal(self, signal: TurnSignal) -> None:
         match signal:
@@ -279,6 +300,7 @@ class Listening:
         utterance = self._open_utterance(sample)
         utterance.marks.stamp("user_speech_start", self._arrivals.time_of(sample))
         utterance.start_sample = start
+        self._room = levels(self._tail.until(sample, TAIL_MS))
         utterance.append(self._tail.since(start))
         self._post(UserStarted(utterance, start * 1000 // RATE))
 
@@ -446,5 +468,4 @@ class Listening:
         if version == utterance.version and self._utterance is utterance:
             self._judging = None
             utterance.marks.fact("eot_probability", round(probability, 3))
-            for signal in self._taker.judge(probability):
-                self._on_signal(signal)
+            self._obey(self._taker.judge(probability))

@@ -9,6 +9,8 @@ from enum import Enum, auto
 from agents.spec import TurnDetection
 
 RATE = 16_000
+SAMPLES = RATE // 1000
+"""In a millisecond."""
 HYSTERESIS = 0.15
 """Speech goes on while the probability stays above threshold minus this, as in Silero's own iterator."""
 START_MS = 96
@@ -26,8 +28,13 @@ LULL_FORGOTTEN_MS = 3_000
 """Audio after which one lull in vain is forgotten."""
 FALSE_START_MS = 64
 """Silence after which a start that was not yet decided is forgotten."""
-HALF_WINDOW_MS = 16
-"""A turn ends at the window nearest to its silence wait; the end of speech is known no better than that."""
+HANGOVER_MS = 64
+"""A VAD goes on hearing speech for up to two windows after its last sound."""
+RELEASE_MS = 128
+"""What is loud so soon after a VAD has stopped hearing speech belongs to it: the t of "locked", a last s."""
+LOUD_MS = 64
+PROOF_MS = 192
+"""Sound in the last LOUD_MS may be speech again: an s or an f is recognised up to this much later."""
 JUDGED_DONE = 0.5
 """End-of-turn probability above which the turn is over at once."""
 PATIENCE_MS = {"low": 2400, "medium": 1200, "auto": 1200, "high": 700}
@@ -107,7 +114,8 @@ class TurnTaker:
         self.detection = detection
         self._lulls = lulls
         self.agent_speaking = False
-        self._at = 0
+        self._judged_to = 0
+        self._heard_to = 0
         self.reset()
 
     def reset(self) -> None:
@@ -115,7 +123,9 @@ class TurnTaker:
         self._state = _State.QUIET
         self._onset = 0
         self._speech = 0
+        self._last_window = 0
         self.last_speech = 0
+        self._loud = False
         self._judged: float | None = None
         self._dip = 0
         self._in_lull = False
@@ -128,18 +138,25 @@ class TurnTaker:
     @property
     def speech_ms(self) -> float:
         """Speech in the turn under way."""
-        return self._speech * 1000 / RATE
+        return self._speech / SAMPLES
+
+    @property
+    def falling_silent(self) -> bool:
+        """Whether a turn is under way and the newest window was no speech."""
+        return self.in_turn and self._last_window < self._judged_to
 
     def skip(self, end_sample: int) -> None:
         """A window that is not to be judged."""
-        self._at = end_sample
+        self._judged_to = end_sample
 
     def feed(self, end_sample: int, probability: float) -> list[TurnSignal]:
-        """What the window ending at `end_sample` (16 kHz) means."""
-        window, self._at = end_sample - self._at, end_sample
+        """What the window ending at `end_sample` (16 kHz) means. Only `listen` finds the end of a turn."""
+        window, self._judged_to = end_sample - self._judged_to, end_sample
+        self._heard_to = max(self._heard_to, end_sample)
         speaking = probability >= self.detection.threshold - (HYSTERESIS if self._state is not _State.QUIET else 0)
         if speaking:
-            self.last_speech = end_sample
+            self._last_window = self.last_speech = end_sample
+            self._loud = False
             self._speech += window
         match self._state:
             case _State.QUIET if speaking:
@@ -148,17 +165,29 @@ class TurnTaker:
                 return [Onset(self._onset)]
             case _State.ONSET:
                 return self._decide_start(speaking)
-            case _State.SPEAKING if not speaking and self._silence_ms() >= min(PAUSE_MS, self.wait_ms()):
-                self._state, self._in_lull = _State.PAUSED, False
-                return [Paused(self.last_speech), *self._decide_end()]
             case _State.SPEAKING:
                 return self._watch(window, speaking=speaking, dipped=probability < self.detection.threshold)
             case _State.PAUSED if speaking:
                 self._state, self._judged, self._dip = _State.SPEAKING, None, 0
                 return [Resumed()]
-            case _State.PAUSED:
-                return self._decide_end()
         return []
+
+    def listen(self, end_sample: int, quiet_since: int) -> list[TurnSignal]:
+        """All audio up to `end_sample` is in, whether a window is full or not, and it is quiet since `quiet_since`.
+
+        That places the end of speech inside the windows that the VAD took for speech, and lets the turn end between
+        two of them. What is loud after the last of them may be speech that has just begun again.
+        """
+        if not self.falling_silent:
+            return []
+        self._heard_to = end_sample
+        earliest = self._last_window - HANGOVER_MS * SAMPLES
+        if quiet_since <= self._last_window:
+            self.last_speech = min(self.last_speech, max(quiet_since, earliest))
+        elif quiet_since <= self._last_window + RELEASE_MS * SAMPLES:
+            self.last_speech = quiet_since
+        self._loud = quiet_since > max(self.last_speech, end_sample - LOUD_MS * SAMPLES)
+        return self._decide_end() if self._state is _State.PAUSED else self._pause()
 
     def judge(self, probability: float) -> list[TurnSignal]:
         """The end-of-turn model's word on the present pause."""
@@ -176,7 +205,7 @@ class TurnTaker:
         return PATIENCE_MS[self.detection.eagerness]
 
     def _silence_ms(self) -> float:
-        return (self._at - self.last_speech) * 1000 / RATE
+        return (self._heard_to - self.last_speech) / SAMPLES
 
     def _decide_start(self, speaking: bool) -> list[TurnSignal]:
         needed = INTERRUPT_MS if self.agent_speaking else START_MS
@@ -190,7 +219,7 @@ class TurnTaker:
 
     def _watch(self, window: int, *, speaking: bool, dipped: bool) -> list[TurnSignal]:
         """Whether a lull begins or ends. The bar for a dip is the higher one: a voice that fades is heard at once."""
-        self._in_vain = max(0.0, self._in_vain - window * 1000 / RATE / LULL_FORGOTTEN_MS)
+        self._in_vain = max(0.0, self._in_vain - window / SAMPLES / LULL_FORGOTTEN_MS)
         self._dip = self._dip + window if dipped else 0
         if self._in_lull:
             if speaking:
@@ -198,13 +227,19 @@ class TurnTaker:
             return [Stirred()] if speaking else []
         before = math.ceil(self._in_vain)
         enough = self._lulls and self.speech_ms >= MIN_SPEECH_MS and before < len(LULLS_MS)
-        if not dipped or not enough or self._dip * 1000 / RATE < LULLS_MS[before]:
+        if not dipped or not enough or self._dip / SAMPLES < LULLS_MS[before]:
             return []
         self._in_lull, self._in_vain = True, self._in_vain + 1
         return [Lull(self.last_speech)]
 
+    def _pause(self) -> list[TurnSignal]:
+        if self._silence_ms() < min(PAUSE_MS, self.wait_ms()):
+            return []
+        self._state, self._in_lull = _State.PAUSED, False
+        return [Paused(self.last_speech), *self._decide_end()]
+
     def _decide_end(self) -> list[TurnSignal]:
-        if self._silence_ms() + HALF_WINDOW_MS < self.wait_ms():
+        if self._silence_ms() < self.wait_ms() + (PROOF_MS if self._loud else 0):
             return []
         self._state = _State.QUIET
         return [Ended(self.last_speech, self.speech_ms)]

@@ -111,6 +111,11 @@ class Tail:
         while self._pieces and self._samples - self._pieces[0].samples >= self._limit:
             self._samples -= self._pieces.popleft().samples
 
+    def until(self, sample: int, ms: float) -> Audio:
+        """The `ms` before `sample`, or what is kept of them."""
+        kept = self.since(sample - round(ms * RATE / 1000))
+        return kept.slice(0, max(0, kept.samples - max(0, self.end_sample - sample)))
+
     def since(self, sample: int) -> Audio:
         """From `sample`, or from the oldest kept, to the end."""
         kept = join(list(self._pieces), RATE)

@@ -21,9 +21,15 @@ WINDOW = 512
 
 
 def feed(taker: TurnTaker, windows: str, start: int = 0) -> list[TurnSignal]:
-    """One character a window: "#" speech, "~" a voice that fades, "." silence."""
-    levels = {"#": 0.9, "~": 0.42, ".": 0.01}
-    return [signal for n, mark in enumerate(windows, start + 1) for signal in taker.feed(n * WINDOW, levels[mark])]
+    """One character a window: "#" speech, "~" a voice that fades, "." silence, "!" what is loud and yet no speech."""
+    levels = {"#": 0.9, "~": 0.42, ".": 0.01, "!": 0.01}
+    signals: list[TurnSignal] = []
+    quiet_since = taker.last_speech
+    for n, mark in enumerate(windows, start + 1):
+        signals += taker.feed(n * WINDOW, levels[mark])
+        quiet_since = quiet_since if mark == "." else n * WINDOW
+        signals += taker.listen(n * WINDOW, quiet_since)
+    return signals
 
 
 def taker(*, lulls: bool = False, **settings: object) -> TurnTaker:
@@ -76,6 +82,73 @@ def test_a_judgement_that_comes_too_late_is_ignored() -> None:
     assert listener.judge(0.99) == []
 
 
+def test_a_turn_ends_when_its_silence_is_full_though_no_window_is() -> None:
+    listener = taker(silence_duration_ms=200)
+    feed(listener, "####......")
+    silence_ends = 4 * WINDOW + 200 * 16
+    assert listener.listen(silence_ends - 16, 4 * WINDOW) == []
+    assert listener.listen(silence_ends, 4 * WINDOW) == [Ended(4 * WINDOW, 128.0)]
+
+
+def test_the_end_of_speech_lies_where_the_sound_ended() -> None:
+    listener = taker(silence_duration_ms=200)
+    feed(listener, "####")
+    listener.feed(5 * WINDOW, 0.01)
+    end = 4 * WINDOW - 480
+    listener.listen(5 * WINDOW, end)
+    assert listener.last_speech == end
+    assert listener.listen(end + 200 * 16, end)[-1] == Ended(end, 128.0)
+
+
+def test_a_sound_long_after_speech_does_not_prolong_it() -> None:
+    signals = feed(taker(silence_duration_ms=320), "####......!...")
+    assert signals[-1] == Ended(4 * WINDOW, 128.0)
+
+
+def test_the_end_of_speech_is_at_most_two_windows_before_the_vad_says_so() -> None:
+    listener = taker(silence_duration_ms=200)
+    feed(listener, "######")
+    listener.feed(7 * WINDOW, 0.01)
+    listener.listen(7 * WINDOW, 0)
+    assert listener.last_speech == 4 * WINDOW
+
+
+def test_what_may_be_speech_again_is_waited_for_but_not_for_long() -> None:
+    listener = taker(silence_duration_ms=192)
+    assert not any(isinstance(signal, Ended) for signal in feed(listener, "####.....!!!!!!"))
+    assert feed(listener, "!", 15) == [Ended(4 * WINDOW, 128.0)]
+
+
+def test_a_sound_right_after_speech_belongs_to_it() -> None:
+    listener = taker(silence_duration_ms=192)
+    signals = feed(listener, "####.!......")
+    assert signals[-1] == Ended(6 * WINDOW, 128.0)
+
+
+def test_what_is_speech_again_goes_on_with_the_turn() -> None:
+    listener = taker(silence_duration_ms=192)
+    feed(listener, "####.....!")
+    assert [type(s) for s in feed(listener, "##", 10)] == [Resumed]
+
+
+@given(st.integers(0, 2_000), st.integers(1, 40), st.integers(0, 1_100))
+def test_a_turn_never_ends_before_its_wait_and_never_later_than_the_doubt_allows(
+    wait_ms: int, speech: int, early: int
+) -> None:
+    listener = taker(silence_duration_ms=wait_ms)
+    feed(listener, "###" + "#" * speech)
+    said_to = (3 + speech) * WINDOW
+    end = said_to - min(early, 2 * WINDOW)
+    now, ended = said_to, False
+    while not ended and now < said_to + 16 * 4_000:
+        now += 320
+        if now % WINDOW < 320:
+            listener.feed(now - now % WINDOW, 0.01)
+        ended = any(isinstance(signal, Ended) for signal in listener.listen(now, end))
+    first_silent_ms = (said_to - end) / 16 + 32
+    assert wait_ms <= (now - end) / 16 < max(wait_ms, first_silent_ms) + 20
+
+
 def kinds(signals: list[TurnSignal]) -> list[type]:
     return [type(signal) for signal in signals]
 
@@ -109,7 +182,7 @@ def test_less_than_200_ms_of_speech_has_no_lull() -> None:
     assert kinds(feed(taker(lulls=True), "####..")) == [Onset, Began]
 
 
-@given(st.text(alphabet="#~.", max_size=300), st.sampled_from(["server_vad", "semantic_vad"]), st.booleans())
+@given(st.text(alphabet="#~.!", max_size=300), st.sampled_from(["server_vad", "semantic_vad"]), st.booleans())
 def test_signals_always_come_in_a_sensible_order(windows: str, kind: str, lulls: bool) -> None:
     follows: dict[type | None, set[type]] = {
         None: {Onset},
