@@ -1,6 +1,7 @@
 """Each millisecond between the providers and the client: the three hops of a turn that are Repartee's own.
 
-    python -m benchmarks.hops [--turns 30] [--reply TEXT] [--spaces before|after]
+    python -m benchmarks.hops [--turns 30] [--reply TEXT] [--spaces before|after] [--rtt MS]
+        [--keep-alive S] [--pause S]
 
     hear -> think    the STT's answer has left its server -> the LLM has the request
     think -> speak   the token that completes the first chunk has left -> the TTS has the request
@@ -9,18 +10,28 @@
 One session, scripted HTTP providers, a silence wait shorter than the STT, so that nothing is hidden behind it.
 Times are read off the providers' own log and the client's clock, which is theirs. The marks of the turn's trace
 split each hop at the moment when our own code first knew.
+
+With `--rtt` the providers are so far away, behind TLS: hear -> think and think -> speak then hold one round trip each,
+speak -> client half of one. `--keep-alive` makes them close connections that wait longer than that for a request, as
+many servers do; a turn that finds none open pays for a TLS handshake at each hop.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+import trustme
 
 from agents.audio import Audio
-from benchmarks.harness import apply_agent, client, provider_log, providers, speech, summary
+from benchmarks.harness import SlowLine, apply_agent, client, provider_log, providers, speech, summary
 from tests.processes import Server, server
 
 SILENCE_MS = 200
@@ -56,19 +67,48 @@ async def one_turn(running: Server, base_url: str, question: Audio) -> dict[str,
     spent = provider_log(base_url)[before:]
     heard, thought, spoken = (entry(spent, name) for name in ("transcriptions", "completions", "speech"))
     marks = turn["trace"]["marks"]
+    facts = turn["trace"]["facts"]
     hops = {
         "hear -> think": (thought["received"] - heard["last_byte"]) * 1000,
         "think -> speak": (spoken["received"] - completed_at(thought, spoken)) * 1000,
         "speak -> client": (at - spoken["first_byte"]) * 1000,
     }
     inside = {f"  {name}": (marks[end] - marks[start]) / 1000 for name, start, end in INSIDE}
-    return {"voice to voice": (at - last) * 1000, **hops, "all hops": sum(hops.values()), **inside}
+    return {"voice to voice": (at - last) * 1000, **hops, "all hops": sum(hops.values()), **inside} | {
+        "underrun": float(facts["underrun_ms"])
+    }
 
 
-async def measure(running: Server, base_url: str, turns: int) -> list[dict[str, float]]:
+async def measure(running: Server, base_url: str, turns: int, pause_s: float) -> list[dict[str, float]]:
     clips = [speech(text) for text in QUESTIONS]
     await one_turn(running, base_url, clips[0])
-    return [await one_turn(running, base_url, clips[n % len(clips)]) for n in range(turns)]
+    figures = []
+    for n in range(turns):
+        await asyncio.sleep(pause_s)
+        figures.append(await one_turn(running, base_url, clips[n % len(clips)]))
+    return figures
+
+
+@contextmanager
+def distant_providers(arguments: Sequence[str], folder: Path) -> Iterator[str]:
+    """The scripted providers behind TLS that this process and its children trust."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
+    os.environ["SSL_CERT_FILE"] = str(folder / "ca.pem")
+    files = ("--ssl-certfile", str(folder / "server.pem"), "--ssl-keyfile", str(folder / "server.pem"))
+    with providers(*arguments, *files) as base_url:
+        yield base_url
+
+
+async def measure_at(
+    running: Server, base_url: str, folder: Path, options: argparse.Namespace
+) -> list[dict[str, float]]:
+    """`measure`, with the providers `options.rtt` ms away."""
+    away_ms = options.rtt / 2
+    async with SlowLine(urlsplit(base_url).port or 0, up_ms=away_ms, down_ms=away_ms) as port:
+        await asyncio.to_thread(apply_agent, running, f"https://127.0.0.1:{port}/v1", folder, silence_ms=SILENCE_MS)
+        return await measure(running, base_url, options.turns, options.pause)
 
 
 def main() -> None:
@@ -76,15 +116,21 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=30)
     parser.add_argument("--reply", default=REPLY)
     parser.add_argument("--spaces", choices=("before", "after"), default="after", help="where tokens carry theirs")
+    parser.add_argument("--rtt", type=float, default=0, metavar="MS", help="round trip to the providers, with TLS")
+    parser.add_argument("--keep-alive", default="120", metavar="S", help="what the providers keep a connection for")
+    parser.add_argument("--pause", type=float, default=0, metavar="S", help="silence between two sessions")
     options = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory() as name,
-        server(data=Path(name)) as running,
-        providers(*SCRIPT, "--reply", options.reply, "--llm-spaces", options.spaces) as base_url,
-    ):
+    script = (*SCRIPT, "--reply", options.reply, "--llm-spaces", options.spaces, "--keep-alive-s", options.keep_alive)
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        base_url = stack.enter_context(distant_providers(script, folder) if options.rtt else providers(*script))
+        running = stack.enter_context(server(data=folder))
         running.wait_for("/readyz")
-        apply_agent(running, base_url, Path(name), silence_ms=SILENCE_MS)
-        figures = asyncio.run(measure(running, base_url, options.turns))
+        if options.rtt:
+            figures = asyncio.run(measure_at(running, base_url, folder, options))
+        else:
+            apply_agent(running, base_url, folder, silence_ms=SILENCE_MS)
+            figures = asyncio.run(measure(running, base_url, options.turns, options.pause))
     for row in figures[0]:
         print(f"{row:42s} {summary([figure[row] for figure in figures])}")
 

@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--serial", action="store_true", help="no stage streams: STT 300, LLM 2000, TTS 500 ms")
     parser.add_argument("--ssl-certfile")
     parser.add_argument("--ssl-keyfile")
+    parser.add_argument("--keep-alive-s", type=int, default=120, help="how long a connection without a request is kept")
     for field in fields(Script):
         flag = f"--{field.name.replace('_', '-')}"
         parser.add_argument(flag, default=argparse.SUPPRESS, metavar="VALUE", help=f"default: {field.default!r}")
@@ -34,7 +35,7 @@ def main() -> None:
         ws="websockets-sansio",
         lifespan="off",
         log_level="critical",
-        timeout_keep_alive=120,
+        timeout_keep_alive=given["keep_alive_s"],
         timeout_graceful_shutdown=1,
         ssl_certfile=given["ssl_certfile"],
         ssl_keyfile=given["ssl_keyfile"],
