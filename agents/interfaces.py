@@ -150,12 +150,16 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class CompletionOptions:
-    """`schema` is the JSON schema that the text is to follow, where the model's server can hold it to one."""
+    """`schema` is the JSON schema that the text is to follow, where the model's server can hold it to one.
+
+    Requests with the same `cache_key` extend one another: a server that keeps what it has read of a prompt is told it.
+    """
 
     tool_choice: ToolChoice = "auto"
     max_output_tokens: int | None = None
     temperature: float | None = None
     schema: Mapping[str, Any] | None = None
+    cache_key: str = ""
 
 
 LLMOutput = TextDelta | ToolCall | Usage | Finish

@@ -185,6 +185,7 @@ class LiveSession:
         )
         self._window = Window(agent.spec)
         self._warmth = Warmth(agent.prepare)
+        self._cache_key = new_id("conv")
         self._inbox: Inbox[_Inward] = Inbox(bounds.inbox_messages)
         self._timers = Timers(self._inbox.post)
         self._listening = Listening(
@@ -726,6 +727,7 @@ class LiveSession:
             turn=turn,
             turn_id=None if turn is None else f"{self._identity.session_id}.{turn.index}",
             failure=failure,
+            cache_key=self._cache_key,
         )
         return Reply(
             plan if news is None else self._deciding.about(plan, news),

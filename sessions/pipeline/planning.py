@@ -26,6 +26,7 @@ def make_plan(
     turn: Turn | None,
     turn_id: str | None,
     failure: ProviderError | None,
+    cache_key: str,
 ) -> Plan:
     """ClientError if the options refer to an item that is not there. `turn` None is beside the conversation."""
     limit = options.max_output_tokens or config.max_output_tokens
@@ -47,7 +48,9 @@ def make_plan(
         request=ReplyRequest(
             messages,
             instructions,
-            CompletionOptions(options.tool_choice or config.tool_choice, limit, spec.llm.temperature),
+            CompletionOptions(
+                options.tool_choice or config.tool_choice, limit, spec.llm.temperature, cache_key=cache_key
+            ),
             spoken=modality == "audio",
         ),
         shorter=view.shorter,

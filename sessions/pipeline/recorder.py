@@ -113,6 +113,7 @@ def _state_facts(turn: Turn) -> None:
         fact(names.ERROR_TYPE_FACT, type(reply.error).__name__)
     fact("output_tokens", reply.usage.output_tokens)
     fact("input_tokens", reply.usage.input_tokens)
+    fact("cached_tokens", reply.usage.cached_tokens)
     wasted, used = turn.marks.facts.get(names.SPEC_WASTED_TOKENS), reply.usage.input_tokens + reply.usage.output_tokens
     if isinstance(wasted, int | float) and used:
         fact(names.SPEC_WASTED_SHARE, round(wasted / (wasted + used), 3))

@@ -36,6 +36,7 @@ USAGE_WAIT_S: Final = 1.0
 """The usage follows the last word; a server that then dawdles is not waited for longer than this."""
 LIMIT: Final = "limit"
 """Stands for the token limit in a request until the dialect names it."""
+CACHE_KEY: Final = "prompt_cache_key"
 MAX_CALLS: Final = 64
 MAX_ARGUMENTS: Final = 100_000
 """Bounds on what a runaway model may have assembled: tool calls, and characters of arguments each."""
@@ -48,24 +49,30 @@ class _Dialect:
     OpenAI's reasoning models refuse `max_tokens`. Most other servers know it and nothing else, and some
     (Ollama) drop what they do not know without a word, so that a wrong guess there would lift the limit
     unseen. So its own hosts are asked in the new way, all others in the old one, and a refusal (400)
-    turns it round. A server that refuses `stream_options` is asked without.
+    turns it round. A server that refuses `stream_options` is asked without. `prompt_cache_key` is for OpenAI's
+    hosts only, and for no model there that refuses it.
     """
 
     limit: Literal["max_tokens", "max_completion_tokens"]
     stream_options: bool = True
+    cache_key: bool = False
 
     @classmethod
     def of(cls, base_url: str) -> _Dialect:
-        return cls("max_completion_tokens" if is_openai(base_url) else "max_tokens")
+        return cls("max_completion_tokens", cache_key=True) if is_openai(base_url) else cls("max_tokens")
 
     def body(self, request: dict[str, Any]) -> dict[str, Any]:
         body = {self.limit if key == LIMIT else key: value for key, value in request.items()}
+        if not self.cache_key:
+            body.pop(CACHE_KEY, None)
         return body | {"stream_options": {"include_usage": True}} if self.stream_options else body
 
     def after(self, words: str) -> _Dialect:
         """The dialect to try next when this one was refused with `words`; the same if that explains nothing."""
         if self.stream_options and ("stream_options" in words or "include_usage" in words):
             return replace(self, stream_options=False)
+        if self.cache_key and CACHE_KEY in words:
+            return replace(self, cache_key=False)
         if self.limit in words:
             return replace(self, limit="max_tokens" if self.limit != "max_tokens" else "max_completion_tokens")
         return self
@@ -107,6 +114,8 @@ class OpenAILLM:
                 request["tool_choice"] = chat_tool_choice(options.tool_choice)
         if options.schema is not None:
             request["response_format"] = response_format(options.schema)
+        if options.cache_key:
+            request[CACHE_KEY] = options.cache_key
         request[LIMIT] = options.max_output_tokens or self._spec.max_output_tokens
         return request
 

@@ -104,6 +104,20 @@ class TestDialect:
     def test_another_refusal_changes_nothing(self) -> None:
         assert _Dialect("max_tokens").after("no such model") == _Dialect("max_tokens")
 
+    def test_what_names_a_conversation_to_the_cache_goes_to_who_knows_it(self) -> None:
+        request = {"prompt_cache_key": "conv_1", LIMIT: 7}
+        own = _Dialect.of("https://api.openai.com/v1")
+        assert own.body(request)["prompt_cache_key"] == "conv_1"
+        assert "prompt_cache_key" not in _Dialect.of("http://127.0.0.1:8080/v1").body(request)
+        assert "prompt_cache_key" not in own.after("Unknown parameter: 'prompt_cache_key'.").body(request)
+
+    @pytest.mark.parametrize(("base_url", "sent"), [("", True), ("http://127.0.0.1:8080/v1", False)])
+    def test_a_request_of_a_conversation_names_it(self, base_url: str, sent: bool) -> None:
+        llm = OpenAILLM(Client(Account(name="a", kind="openai_compatible", base_url=base_url), Clients()), LLMSpec())
+        request = llm._request([], [], CompletionOptions(cache_key="conv_1"))
+        assert ("prompt_cache_key" in llm._dialect.body(request)) is sent
+        assert "prompt_cache_key" not in llm._dialect.body(llm._request([], [], CompletionOptions()))
+
 
 class TestMessages:
     def test_a_history_with_a_call_and_its_result(self) -> None:
