@@ -120,7 +120,7 @@ class SessionHost:
         self.headroom.door.admit()
         session = LiveSession(
             agent,
-            Ears(agent.vad, agent.stt, agent.end_of_turn, self._detect, agent.asks_early),
+            Ears(agent.vad, agent.stt, agent.end_of_turn, self._detect, agent.asks_early, agent.spec.stt.language),
             config,
             identity=Identity(session_id, transport, self.trace_key),
             bounds=self.bounds,

@@ -216,7 +216,7 @@ async def conversation(
     journal = Kept()
     session = LiveSession(
         agent,
-        Ears(agent.vad, agent.stt, agent.end_of_turn, detect_here, agent.asks_early),
+        Ears(agent.vad, agent.stt, agent.end_of_turn, detect_here, agent.asks_early, agent.spec.stt.language),
         config,
         identity=Identity("sess_test", "scripted"),
         bounds=bounds or Bounds(),

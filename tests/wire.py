@@ -159,7 +159,7 @@ async def connected(
     counter = itertools.count(1)
     session = LiveSession(
         agent,
-        Ears(agent.vad, agent.stt, agent.end_of_turn, detect_here, agent.asks_early),
+        Ears(agent.vad, agent.stt, agent.end_of_turn, detect_here, agent.asks_early, agent.spec.stt.language),
         SessionConfig(),
         identity=Identity("sess_test", "scripted"),
         bounds=bounds,

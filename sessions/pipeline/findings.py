@@ -16,13 +16,18 @@ class SpeechSuspected:
 
 @dataclass(frozen=True, slots=True)
 class SpeechDismissed:
-    pass
+    """It was no turn. `backchannel` if it had words, such as "mhm"."""
+
+    backchannel: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class UserStarted:
+    """A turn has begun. `onset` is when the speech did that made it one: it may go on with a "mhm" said before."""
+
     utterance: Utterance
     start_ms: int
+    onset: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,12 +37,15 @@ from sessions.pipeline.messages import AppendAudio, AudioCommand, ClearAudio, Co
 from sessions.pipeline.turn_taking import (
     MIN_SPEECH_MS,
     Began,
+    Doubted,
     Ended,
     FalseStart,
+    Forgotten,
     Lull,
     Onset,
     Paused,
     Resumed,
+    Spared,
     Stirred,
     TurnSignal,
     TurnTaker,
@@ -66,7 +69,8 @@ LOOK_BACK_MS = 200
 class Ears:
     """What listening needs of an agent. `detect` runs a VAD push where it blocks nobody.
 
-    `asks_early`: the STT may be asked at the first sign of a pause, since asking in vain costs little.
+    `asks_early`: the STT may be asked at the first sign of a pause, since asking in vain costs little. `language` is
+    that of the words, unless the client says so.
     """
 
     vad: VAD
@@ -74,6 +78,7 @@ class Ears:
     end_of_turn: EndOfTurn | None
     detect: Callable[[VADStream, Audio], Awaitable[list[tuple[int, float]]]]
     asks_early: bool = False
+    language: str = "en"
 
 
 class Listening:
@@ -106,7 +111,7 @@ class Listening:
         self._post = post
         self._clock = clock
         self._new_item_id = new_item_id
-        self._taker = TurnTaker(detection, lulls=ears.asks_early)
+        self._taker = TurnTaker(detection, lulls=ears.asks_early, language=hints.language or ears.language)
         self._pipe = AudioPipe(bounds.audio_in_bytes)
         self._vad: VADStream | None = None
         self._resampler: Resampler | None = None
@@ -116,6 +121,7 @@ class Listening:
         self._taken = 0
         self._room = NO_LEVELS
         self._silence: Silence | None = None
+        self._withheld: Transcribed | NotTranscribed | None = None
         self._received = 0
         self._received_from = 0
         self._hearing: asyncio.Task[None] | None = None
@@ -129,7 +135,7 @@ class Listening:
 
     def configure(self, detection: TurnDetection, hints: Hints) -> None:
         """Speech under way goes on under the new settings; without turn detection the client is to commit it."""
-        self._hints = hints
+        self._hints, self._taker.language = hints, hints.language or self._ears.language
         by_hand, self._taker.detection = self._taker.detection.type == "none", detection
         self._tail.resize(detection.prefix_padding_ms + TAIL_MS)
         if detection.type == "none" and not by_hand:
@@ -222,7 +228,14 @@ class Listening:
             self._look_for_the_end(end_sample)
         self._look_for_the_end(self._tail.end_sample)
         if self._utterance is not None and self._utterance.ms > self._bounds.utterance_ms:
-            self._commit_here(self._utterance, stopped=True)
+            self._stop_at_the_bound(self._utterance)
+
+    def _stop_at_the_bound(self, utterance: Utterance) -> None:
+        if self._taker.undecided:
+            self._drop()
+            self._taker.reset()
+        else:
+            self._commit_here(utterance, stopped=True)
 
     def _look_for_the_end(self, end_sample: int) -> None:
         """Let the turn pause or end, by all that is in up to `end_sample`."""
@@ -273,6 +286,12 @@ class Listening:
                 self._post(SpeechSuspected())
             case FalseStart():
                 self._post(SpeechDismissed())
+            case Doubted(sample):
+                self._doubt(sample)
+            case Spared(backchannel):
+                self._post(SpeechDismissed(backchannel=backchannel))
+            case Forgotten():
+                self._drop()
             case Began(sample):
                 self._begin(sample)
             case Lull(sample):
@@ -283,10 +302,16 @@ class Listening:
                 self._pause(sample)
             case Resumed():
                 self._resume()
-            case Ended(sample, speech_ms):
-                if self._utterance is not None:
-                    self._spoke(self._utterance, sample, speech_ms)
-                    self._commit(self._utterance, stopped=True)
+            case Ended():
+                self._end(signal)
+
+    def _end(self, ended: Ended) -> None:
+        utterance = self._utterance
+        if utterance is not None:
+            utterance.marks.fact("turn_ended_by", ended.why)
+            utterance.marks.fact("turn_wait_ms", round(self._taker.silence_ms))
+            self._spoke(utterance, ended.sample, ended.speech_ms)
+            self._commit(utterance, stopped=True)
 
     def _open_utterance(self, start_sample: int) -> Utterance:
         marks = TurnMarks(self._clock)
@@ -296,13 +321,28 @@ class Listening:
         return self._utterance
 
     def _begin(self, sample: int) -> None:
-        start = max(self._taken, sample - self._taker.detection.prefix_padding_ms * RATE // 1000)
+        """A turn, which may have been heard in doubt, or been spared, before it was one."""
+        utterance = self._doubt(sample)
+        self._post(
+            UserStarted(utterance, utterance.start_sample * 1000 // RATE, self._arrivals.time_of(self._taker.onset))
+        )
+        self._give_words()
+        if self._taker.paused:
+            self._begin_judging(utterance)
+
+    def _doubt(self, sample: int) -> Utterance:
+        """The utterance that begins at `sample`, from its start; it goes on if it has begun."""
+        utterance = self._utterance
+        if utterance is not None:
+            if utterance.complete and not self._taker.falling_silent:
+                self._hear_again(utterance)
+            return utterance
         utterance = self._open_utterance(sample)
         utterance.marks.stamp("user_speech_start", self._arrivals.time_of(sample))
-        utterance.start_sample = start
+        utterance.start_sample = max(self._taken, sample - self._taker.detection.prefix_padding_ms * RATE // 1000)
+        utterance.append(self._tail.since(utterance.start_sample))
         self._room = levels(self._tail.until(sample, TAIL_MS))
-        utterance.append(self._tail.since(start))
-        self._post(UserStarted(utterance, start * 1000 // RATE))
+        return utterance
 
     def _ask_early(self, sample: int) -> None:
         utterance = self._utterance
@@ -317,8 +357,10 @@ class Listening:
         self._spoke(utterance, sample, self._taker.speech_ms)
         if not utterance.promised:
             utterance.close()
-        if self._taker.detection.type == "semantic_vad" and self._ears.end_of_turn is not None:
-            self._judging = self._spawn(self._judge(self._ears.end_of_turn, utterance, utterance.version))
+        if not self._taker.undecided:
+            self._begin_judging(utterance)
+        elif utterance.speech_ms < MIN_SPEECH_MS:
+            self._obey(self._taker.words(""))
 
     def _resume(self) -> None:
         if self._utterance is not None:
@@ -333,11 +375,13 @@ class Listening:
             self._hear_again(utterance)
         else:
             self._stop_judging()
-        self._post(UserResumed(utterance))
+        if not self._taker.undecided:
+            self._post(UserResumed(utterance))
 
     def _hear_again(self, utterance: Utterance) -> None:
         """Transcribe the longer utterance from its start; what was heard of the shorter one is void."""
         self._stop_hearing()
+        self._withheld = None
         utterance.reopen()
         for mark in ("stt_final", "stt_first_partial"):
             utterance.marks.at.pop(mark, None)
@@ -377,7 +421,9 @@ class Listening:
         utterance.close()
         hearing, self._hearing = self._hearing, None
         self._stop_hearing()
-        if utterance.speech_ms < MIN_SPEECH_MS and not utterance.promised:
+        if self._withheld is not None:
+            self._give_words()
+        elif utterance.speech_ms < MIN_SPEECH_MS and not utterance.promised:
             self._deliver_empty(utterance, hearing)
         elif hearing is not None and not hearing.done():
             self._spawn(self._await_words(hearing, utterance))
@@ -398,6 +444,7 @@ class Listening:
 
     def _drop(self) -> None:
         self._stop_hearing()
+        self._withheld = None
         self._utterance, self._taken = None, self._tail.end_sample
 
     # --- words ---
@@ -427,15 +474,34 @@ class Listening:
                     if version != utterance.version:
                         return
                     if transcript.final:
-                        self._post(Transcribed(utterance, transcript))
+                        self._deliver(Transcribed(utterance, transcript), transcript.text)
                         return
                     self._show(utterance, transcript)
             raise ProviderError("The speech model ended without a transcript.", provider="stt")
         except ProviderError as error:
-            self._post(NotTranscribed(utterance, error))
+            self._deliver(NotTranscribed(utterance, error), "")
+
+    def _give_words(self) -> None:
+        if self._withheld is not None:
+            self._post(self._withheld)
+        self._withheld = None
+
+    def _deliver(self, heard: Transcribed | NotTranscribed, text: str) -> None:
+        """Words go to the session if they are a turn's, and to the turn taker while it has not ended."""
+        if heard.utterance is not self._utterance:
+            self._post(heard)
+            return
+        if self._taker.undecided:
+            self._withheld = heard
+        else:
+            self._post(heard)
+        self._obey(self._taker.words(text))
 
     def _show(self, utterance: Utterance, partial: Transcript) -> None:
         """Post a caption, unless it is shorter than the last: another transcription has begun and is catching up."""
+        if utterance is self._utterance and self._taker.undecided:
+            self._obey(self._taker.words(partial.text, final=False))
+            return
         settled = partial.settled if self._stands(utterance) else 0
         if settled or len(partial.text) >= utterance.shown:
             utterance.shown = len(partial.text)
@@ -459,6 +525,10 @@ class Listening:
             hearing.cancel()
         utterance.marks.stamp("stt_final")
         self._post(Transcribed(utterance, Transcript("", final=True, rejected="too_short")))
+
+    def _begin_judging(self, utterance: Utterance) -> None:
+        if self._taker.detection.type == "semantic_vad" and self._ears.end_of_turn is not None:
+            self._judging = self._spawn(self._judge(self._ears.end_of_turn, utterance, utterance.version))
 
     async def _judge(self, model: EndOfTurn, utterance: Utterance, version: int) -> None:
         try:

@@ -413,8 +413,8 @@ class LiveSession:
         match heard:
             case SpeechSuspected():
                 self._hold()
-            case SpeechDismissed():
-                self._release()
+            case SpeechDismissed(backchannel):
+                self._release("backchannel" if backchannel else "false")
             case UserStarted():
                 self._on_user_started(heard)
             case UserResumed(utterance):
@@ -484,12 +484,12 @@ class LiveSession:
         self._hold_timer = self._timers.later(HOLD_S, _HoldOver())
         self._outbox.put(ReplyHeld(reply.id, True))
 
-    def _release(self) -> None:
+    def _release(self, outcome: str = "false") -> None:
         reply = self._reply
         if reply is not None and reply.pacer.held and not reply.over:
             reply.pacer.resume()
             reply.marks.at.pop("bi_detected", None)
-            counters.count(names.INTERRUPTIONS, outcome="false")
+            counters.count(names.INTERRUPTIONS, outcome=outcome)
             self._outbox.put(ReplyHeld(reply.id, False))
 
     def _on_user_started(self, started: UserStarted) -> None:
@@ -501,7 +501,7 @@ class LiveSession:
             self._release()
             return
         if self._reply is not None and not self._reply.over:
-            self._interrupt(self._reply, utterance.marks.at["user_speech_start"])
+            self._interrupt(self._reply, started.onset)
         due, self._due = self._due, None
         if due is not None and due.item_id is None:
             self._cancel_due(due, "turn_detected")

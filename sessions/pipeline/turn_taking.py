@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from agents.spec import TurnDetection
+from sessions.pipeline.patience import Pace, Reason, wait_ms
+from sessions.pipeline.wording import is_backchannel, unfinished, wordless
 
 RATE = 16_000
 SAMPLES = RATE // 1000
@@ -35,10 +37,16 @@ RELEASE_MS = 128
 LOUD_MS = 64
 PROOF_MS = 192
 """Sound in the last LOUD_MS may be speech again: an s or an f is recognised up to this much later."""
-JUDGED_DONE = 0.5
-"""End-of-turn probability above which the turn is over at once."""
-PATIENCE_MS = {"low": 2400, "medium": 1200, "auto": 1200, "high": 700}
-"""How long `semantic_vad` waits when the sentence seems unfinished."""
+DOUBT_MS = 448
+"""So much speech over the agent is an interruption, whatever its words are."""
+DOUBT_PAUSE_MS = 96
+"""Silence after which what was said over the agent is all, and is judged by its words."""
+WORDLESS_MS = 2_000
+"""How long those words may take before it is taken for a noise."""
+TOO_SOON_MS = 1_500
+"""A turn that begins so soon after the last one ended shows that it had not: the pause was inside it."""
+KEPT_MS = 1_000
+"""Speech so soon after a backchannel goes on with it; and if the agent ends so soon after one, it was an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,25 @@ class Onset:
 @dataclass(frozen=True, slots=True)
 class FalseStart:
     """It was nothing: go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """Speech over the agent since `sample`. Its words, or more of it, will say whether the agent is to stop."""
+
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spared:
+    """It was nothing that should stop the agent: go on. `backchannel` if there were words."""
+
+    backchannel: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Nothing followed what was spared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +117,10 @@ class Ended:
 
     sample: int
     speech_ms: float
+    why: Reason = "silence"
 
 
-TurnSignal = Onset | FalseStart | Began | Lull | Stirred | Paused | Resumed | Ended
+TurnSignal = Onset | FalseStart | Doubted | Spared | Forgotten | Began | Lull | Stirred | Paused | Resumed | Ended
 
 
 class _State(Enum):
@@ -100,33 +128,43 @@ class _State(Enum):
     ONSET = auto()
     SPEAKING = auto()
     PAUSED = auto()
+    SPARED = auto()
 
 
 class TurnTaker:
     """Turns speech probabilities into turns. One user, one stream.
 
-    `agent_speaking` is set by whoever knows; it raises the bar for a start, since a false one then costs
-    an interruption. `last_speech` is the sample at which the turn under way was last heard to speak. Without
-    `lulls` the first that is heard of a silence is the pause.
+    `agent_speaking` is set by whoever knows; a false start then costs an interruption. `server_vad` asks for more
+    speech. `semantic_vad` doubts: it waits for words, up to DOUBT_MS of speech, and spares a backchannel or a noise.
+    `onset` is where the speech under way began, `last_speech` where it was last heard. Without `lulls` the first that
+    is heard of a silence is the pause. `language` is that of the words.
     """
 
-    def __init__(self, detection: TurnDetection, *, lulls: bool = False) -> None:
+    def __init__(self, detection: TurnDetection, *, lulls: bool = False, language: str = "en") -> None:
         self.detection = detection
-        self._lulls = lulls
+        self.language = language
         self.agent_speaking = False
+        self._lulls = lulls
+        self._pace = Pace()
         self._judged_to = 0
         self._heard_to = 0
+        self._ended_at: int | None = None
         self.reset()
 
     def reset(self) -> None:
-        """Forget a turn under way. The sample clock runs on."""
+        """Forget a turn under way. The sample clock runs on, and what is known of the speaker stays."""
         self._state = _State.QUIET
-        self._onset = 0
+        self._turn_onset = 0
+        self.onset = 0
         self._speech = 0
+        self._fresh = 0
         self._last_window = 0
         self.last_speech = 0
         self._loud = False
+        self._doubted = False
+        self._spared: Spared | None = None
         self._judged: float | None = None
+        self._words: str | None = None
         self._dip = 0
         self._in_lull = False
         self._in_vain = 0.0
@@ -136,9 +174,22 @@ class TurnTaker:
         return self._state in (_State.SPEAKING, _State.PAUSED)
 
     @property
+    def paused(self) -> bool:
+        return self._state is _State.PAUSED
+
+    @property
+    def undecided(self) -> bool:
+        """Whether there is speech over the agent of which it is not known yet, or not thought, that it is a turn."""
+        return self._doubted or self._spared is not None
+
+    @property
     def speech_ms(self) -> float:
         """Speech in the turn under way."""
         return self._speech / SAMPLES
+
+    @property
+    def silence_ms(self) -> float:
+        return (self._heard_to - self.last_speech) / SAMPLES
 
     @property
     def falling_silent(self) -> bool:
@@ -153,22 +204,30 @@ class TurnTaker:
         """What the window ending at `end_sample` (16 kHz) means. Only `listen` finds the end of a turn."""
         window, self._judged_to = end_sample - self._judged_to, end_sample
         self._heard_to = max(self._heard_to, end_sample)
-        speaking = probability >= self.detection.threshold - (HYSTERESIS if self._state is not _State.QUIET else 0)
+        quiet = self._state in (_State.QUIET, _State.SPARED)
+        speaking = probability >= self.detection.threshold - (0 if quiet else HYSTERESIS)
+        silence_ms = self.silence_ms - window / SAMPLES
         if speaking:
             self._last_window = self.last_speech = end_sample
             self._loud = False
             self._speech += window
+            self._fresh += window
         match self._state:
-            case _State.QUIET if speaking:
-                self._onset, self._speech = end_sample - window, window
-                self._state = _State.ONSET
-                return [Onset(self._onset)]
+            case _State.QUIET | _State.SPARED if speaking:
+                return self._start(end_sample - window, window)
+            case _State.SPARED:
+                return self._keep()
             case _State.ONSET:
                 return self._decide_start(speaking)
             case _State.SPEAKING:
-                return self._watch(window, speaking=speaking, dipped=probability < self.detection.threshold)
+                if speaking and not self._in_lull:
+                    self._pace.paused(silence_ms)
+                watched = self._watch(window, speaking=speaking, dipped=probability < self.detection.threshold)
+                return watched + self._decide_doubt()
             case _State.PAUSED if speaking:
-                self._state, self._judged, self._dip = _State.SPEAKING, None, 0
+                self._pace.paused(silence_ms)
+                self._state, self._dip = _State.SPEAKING, 0
+                self._judged = self._words = None
                 return [Resumed()]
         return []
 
@@ -196,26 +255,77 @@ class TurnTaker:
         self._judged = probability
         return self._decide_end()
 
+    def words(self, text: str, *, final: bool = True) -> list[TurnSignal]:
+        """What has been said up to the present lull or pause, or not `final`, what of it is known by now."""
+        if not self.in_turn:
+            return []
+        if final:
+            self._words = text
+        return [*self._decide_doubt(text), *(self._decide_end() if final else [])]
+
     def wait_ms(self) -> float:
         """Silence that ends the turn, as things stand."""
-        if self.detection.type != "semantic_vad":
-            return self.detection.silence_duration_ms
-        if self._judged is not None and self._judged >= JUDGED_DONE:
-            return PAUSE_MS
-        return PATIENCE_MS[self.detection.eagerness]
+        return self._wait()[0]
 
-    def _silence_ms(self) -> float:
-        return (self._heard_to - self.last_speech) / SAMPLES
+    def _wait(self) -> tuple[float, Reason]:
+        more = self._words is not None and unfinished(self._words, self.language)
+        return wait_ms(self.detection, self._pace, judged=self._judged, words=self._words, more_to_come=more)
+
+    @property
+    def _doubts(self) -> bool:
+        detection = self.detection
+        return self.agent_speaking and detection.type == "semantic_vad" and detection.interrupt_response
+
+    def _start(self, sample: int, window: int) -> list[TurnSignal]:
+        self.onset, self._fresh = sample, window
+        if self._spared is None:
+            self._turn_onset, self._speech = sample, window
+        self._state = _State.ONSET
+        return [Onset(sample)]
 
     def _decide_start(self, speaking: bool) -> list[TurnSignal]:
-        needed = INTERRUPT_MS if self.agent_speaking else START_MS
-        if self.speech_ms >= needed:
-            self._state, self._judged = _State.SPEAKING, None
-            return [Began(self._onset)]
-        if not speaking and self._silence_ms() >= FALSE_START_MS:
-            self._state = _State.QUIET
+        needed = INTERRUPT_MS if self.agent_speaking and not self._doubts else START_MS
+        if self._fresh / SAMPLES >= needed:
+            self._state, self._doubted, self._spared = _State.SPEAKING, self._doubts, None
+            self._judged = self._words = None
+            return [Doubted(self._turn_onset) if self._doubted else self._began()]
+        if not speaking and self.silence_ms >= FALSE_START_MS:
+            self._state = _State.QUIET if self._spared is None else _State.SPARED
             return [FalseStart()]
         return []
+
+    def _began(self) -> Began:
+        if self._ended_at is not None and (since_ms := (self._turn_onset - self._ended_at) / SAMPLES) <= TOO_SOON_MS:
+            self._pace.paused(since_ms)
+        return Began(self._turn_onset)
+
+    def _decide_doubt(self, heard: str | None = None) -> list[TurnSignal]:
+        """Whether what is said over the agent is to stop it, once that can be told. `heard` are words so far."""
+        if not self._doubted:
+            return []
+        words, silent = self._words, self._state is _State.PAUSED
+        said = words if heard is None else heard
+        worded = said is not None and not wordless(said)
+        meant = worded and not is_backchannel(said or "", self.language)
+        answers = worded and silent and not self.agent_speaking
+        if meant or answers or self._fresh / SAMPLES >= DOUBT_MS:
+            self._doubted = False
+            return [self._began()]
+        if not silent or (words is None and self.silence_ms < WORDLESS_MS):
+            return []
+        self._state, self._doubted, self._spared = _State.SPARED, False, Spared(worded)
+        return [self._spared]
+
+    def _keep(self) -> list[TurnSignal]:
+        """What was spared is an answer if the agent has just ended, and nothing once it is long ago."""
+        spared = self._spared
+        if spared is not None and spared.backchannel and not self.agent_speaking:
+            self._state, self._spared = _State.PAUSED, None
+            return [self._began()]
+        if self.silence_ms < KEPT_MS:
+            return []
+        self._state, self._spared = _State.QUIET, None
+        return [Forgotten()]
 
     def _watch(self, window: int, *, speaking: bool, dipped: bool) -> list[TurnSignal]:
         """Whether a lull begins or ends. The bar for a dip is the higher one: a voice that fades is heard at once."""
@@ -223,7 +333,7 @@ class TurnTaker:
         self._dip = self._dip + window if dipped else 0
         if self._in_lull:
             if speaking:
-                self._in_lull, self._dip = False, 0
+                self._in_lull, self._dip, self._words = False, 0, None
             return [Stirred()] if speaking else []
         before = math.ceil(self._in_vain)
         enough = self._lulls and self.speech_ms >= MIN_SPEECH_MS and before < len(LULLS_MS)
@@ -233,13 +343,18 @@ class TurnTaker:
         return [Lull(self.last_speech)]
 
     def _pause(self) -> list[TurnSignal]:
-        if self._silence_ms() < min(PAUSE_MS, self.wait_ms()):
+        if self.silence_ms < (DOUBT_PAUSE_MS if self._doubted else min(PAUSE_MS, self.wait_ms())):
             return []
         self._state, self._in_lull = _State.PAUSED, False
-        return [Paused(self.last_speech), *self._decide_end()]
+        return [Paused(self.last_speech), *self._decide_doubt(), *self._decide_end()]
 
     def _decide_end(self) -> list[TurnSignal]:
-        if self._silence_ms() < self.wait_ms() + (PROOF_MS if self._loud else 0):
+        if self._state is not _State.PAUSED:
             return []
-        self._state = _State.QUIET
-        return [Ended(self.last_speech, self.speech_ms)]
+        if self._doubted:
+            return self._decide_doubt()
+        wait, why = self._wait()
+        if self.silence_ms < wait + (PROOF_MS if self._loud else 0):
+            return []
+        self._state, self._ended_at = _State.QUIET, self.last_speech
+        return [Ended(self.last_speech, self.speech_ms, why)]

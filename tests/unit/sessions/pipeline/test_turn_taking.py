@@ -6,12 +6,15 @@ from hypothesis import strategies as st
 from agents.spec import TurnDetection
 from sessions.pipeline.turn_taking import (
     Began,
+    Doubted,
     Ended,
     FalseStart,
+    Forgotten,
     Lull,
     Onset,
     Paused,
     Resumed,
+    Spared,
     Stirred,
     TurnSignal,
     TurnTaker,
@@ -34,6 +37,10 @@ def feed(taker: TurnTaker, windows: str, start: int = 0) -> list[TurnSignal]:
 
 def taker(*, lulls: bool = False, **settings: object) -> TurnTaker:
     return TurnTaker(TurnDetection(**settings), lulls=lulls)  # type: ignore[arg-type]
+
+
+def kinds(signals: list[TurnSignal]) -> list[type]:
+    return [type(signal) for signal in signals]
 
 
 def test_a_turn_begins_after_three_windows_and_ends_after_the_silence() -> None:
@@ -66,7 +73,31 @@ def test_going_on_after_a_pause_is_the_same_turn() -> None:
 def test_semantic_vad_ends_at_once_when_judged_done() -> None:
     listener = taker(type="semantic_vad")
     feed(listener, "####......")
-    assert listener.judge(0.9) == [Ended(4 * WINDOW, 128.0)]
+    assert listener.judge(0.9) == [], "its words may leave it open"
+    assert listener.words("What time is it?") == [Ended(4 * WINDOW, 128.0, "model")]
+
+
+def test_semantic_vad_does_not_wait_for_words_for_ever() -> None:
+    listener = taker(type="semantic_vad")
+    feed(listener, "####......")
+    listener.judge(0.9)
+    assert feed(listener, "." * 20, 10) == [Ended(4 * WINDOW, 128.0, "model")]
+
+
+def test_words_that_leave_it_open_are_waited_upon() -> None:
+    listener = taker(type="semantic_vad", eagerness="high")
+    feed(listener, "####......")
+    listener.words("My number is zero seven nine")
+    assert listener.judge(0.9) == []
+    assert feed(listener, "." * 16, 10) == [Ended(4 * WINDOW, 128.0, "words")]
+
+
+def test_words_before_the_speaker_went_on_count_no_more() -> None:
+    listener = taker(type="semantic_vad")
+    feed(listener, "####......")
+    listener.words("What time is it?")
+    feed(listener, "##......", 10)
+    assert listener.judge(0.9) == []
 
 
 def test_semantic_vad_waits_when_judged_unfinished_but_not_for_ever() -> None:
@@ -80,6 +111,101 @@ def test_a_judgement_that_comes_too_late_is_ignored() -> None:
     listener = taker(type="semantic_vad")
     feed(listener, "####......##")
     assert listener.judge(0.99) == []
+
+
+def over_the_agent() -> TurnTaker:
+    listener = taker(type="semantic_vad")
+    listener.agent_speaking = True
+    return listener
+
+
+def test_a_backchannel_over_the_agent_is_spared() -> None:
+    listener = over_the_agent()
+    assert feed(listener, "########...") == [Onset(0), Doubted(0), Paused(8 * WINDOW)]
+    assert listener.words("Mhm.") == [Spared(backchannel=True)]
+    assert feed(listener, "." * 40, 11) == [Forgotten()]
+    assert not listener.undecided
+
+
+def test_a_noise_over_the_agent_is_spared() -> None:
+    listener = over_the_agent()
+    feed(listener, "########...")
+    assert listener.words("") == [Spared(backchannel=False)]
+
+
+def test_real_words_over_the_agent_stop_it() -> None:
+    listener = over_the_agent()
+    feed(listener, "########...")
+    assert listener.words("Stop.") == [Began(0)]
+    assert kinds(listener.judge(0.9)) == []
+    assert kinds(feed(listener, "." * 10, 11)) == [Ended]
+
+
+def test_partial_words_stop_it_as_soon_as_they_are_more_than_a_backchannel() -> None:
+    listener = over_the_agent()
+    feed(listener, "########")
+    assert listener.words("Yeah", final=False) == []
+    assert listener.words("Yeah but", final=False) == [Began(0)]
+
+
+def test_half_a_second_of_speech_stops_it_whatever_the_words() -> None:
+    assert feed(over_the_agent(), "#" * 14) == [Onset(0), Doubted(0), Began(0)]
+
+
+def test_words_that_never_come_are_taken_for_a_noise() -> None:
+    assert kinds(feed(over_the_agent(), "########" + "." * 64)) == [
+        Onset,
+        Doubted,
+        Paused,
+        Spared,
+        Forgotten,
+    ]
+
+
+def test_what_follows_a_backchannel_goes_on_with_it() -> None:
+    listener = over_the_agent()
+    feed(listener, "########...")
+    listener.words("Yeah.")
+    assert feed(listener, "..########...", 11) == [Onset(13 * WINDOW), Doubted(0), Paused(21 * WINDOW)]
+    assert listener.words("Yeah, what about tomorrow?") == [Began(0)]
+    assert listener.onset == 13 * WINDOW
+
+
+def test_two_backchannels_are_spared_both() -> None:
+    listener = over_the_agent()
+    feed(listener, "########...")
+    listener.words("Yeah.")
+    feed(listener, "..########...", 11)
+    assert listener.words("Yeah. Yeah.") == [Spared(backchannel=True)]
+
+
+def test_a_backchannel_at_the_end_of_what_the_agent_says_is_an_answer() -> None:
+    listener = over_the_agent()
+    feed(listener, "########...")
+    listener.words("Yes.")
+    listener.agent_speaking = False
+    assert feed(listener, ".", 11) == [Began(0)]
+    assert kinds(feed(listener, "." * 40, 12)) == [Ended]
+
+
+def test_a_noise_at_the_end_of_what_the_agent_says_is_none() -> None:
+    listener = over_the_agent()
+    feed(listener, "########...")
+    listener.words("[coughs]")
+    listener.agent_speaking = False
+    assert feed(listener, "." * 40, 11) == [Forgotten()]
+
+
+def test_server_vad_has_no_doubts() -> None:
+    listener = taker()
+    listener.agent_speaking = True
+    assert feed(listener, "####") == [Onset(0), Began(0)]
+
+
+def test_nor_has_a_session_whose_agent_is_not_interrupted() -> None:
+    listener = taker(type="semantic_vad", interrupt_response=False)
+    listener.agent_speaking = True
+    assert feed(listener, "####") == [Onset(0), Began(0)]
 
 
 def test_a_turn_ends_when_its_silence_is_full_though_no_window_is() -> None:
@@ -149,10 +275,6 @@ def test_a_turn_never_ends_before_its_wait_and_never_later_than_the_doubt_allows
     assert wait_ms <= (now - end) / 16 < max(wait_ms, first_silent_ms) + 20
 
 
-def kinds(signals: list[TurnSignal]) -> list[type]:
-    return [type(signal) for signal in signals]
-
-
 def test_the_first_window_in_which_the_voice_fades_is_a_lull() -> None:
     listener = taker(lulls=True)
     assert kinds(feed(listener, "#" * 8)) == [Onset, Began]
@@ -206,3 +328,45 @@ def test_signals_always_come_in_a_sensible_order(windows: str, kind: str, lulls:
 def test_lulls_change_nothing_about_when_a_turn_ends(windows: str, silence_ms: int) -> None:
     without, with_them = (feed(taker(silence_duration_ms=silence_ms, lulls=lulls), windows) for lulls in (False, True))
     assert without == [signal for signal in with_them if not isinstance(signal, Lull | Stirred)]
+
+
+SAID = st.sampled_from(["", "Mhm.", "Stop.", "and"])
+WHAT_HAPPENS = st.one_of(
+    st.text(alphabet="#.!", min_size=1, max_size=20),
+    SAID.map(lambda text: ("words", text)),
+    st.floats(0, 1).map(lambda probability: ("judged", probability)),
+    st.booleans().map(lambda speaking: ("agent", speaking)),
+)
+
+
+@given(st.lists(WHAT_HAPPENS, max_size=60))
+def test_whatever_happens_over_the_agent_signals_come_in_a_sensible_order(
+    script: list[str | tuple[str, object]],
+) -> None:
+    follows: dict[type | None, set[type]] = {
+        None: {Onset},
+        Onset: {FalseStart, Began, Doubted},
+        FalseStart: {Onset, Began, Forgotten},
+        Doubted: {Paused, Began},
+        Spared: {Onset, Began, Forgotten},
+        Forgotten: {Onset},
+        Began: {Paused, Resumed, Ended},
+        Paused: {Resumed, Ended, Spared, Began},
+        Resumed: {Paused, Began},
+        Ended: {Onset},
+    }
+    listener, at, last = taker(type="semantic_vad"), 0, None
+    for step in script:
+        signals: list[TurnSignal] = []
+        match step:
+            case str():
+                signals, at = feed(listener, step, at), at + len(step)
+            case ("words", str(text)):
+                signals = listener.words(text)
+            case ("judged", float(probability)):
+                signals = listener.judge(probability)
+            case ("agent", bool(speaking)):
+                listener.agent_speaking = speaking
+        for signal in signals:
+            assert type(signal) in follows[last], (last, signal)
+            last = type(signal)
