@@ -29,6 +29,19 @@ class PathStep:
     ms: float
 
 
+WORDS_BY = {"voice": "as the voice placed them", "estimated": "placed by their length"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """How far an answer's audio got in one respect, and who says so."""
+
+    name: str
+    ms: int
+    words: int
+    told_by: str
+
+
 @dataclass(frozen=True, slots=True)
 class TurnView:
     """`picture` and `path` need the trace, which is kept for a shorter time than the figures."""
@@ -55,6 +68,23 @@ class TurnView:
     def marks(self) -> list[tuple[str, float]]:
         """Every mark with its ms from the turn's opening, in order."""
         return [(name, us / 1000) for name, us in self.trace.marks.items()] if self.trace else []
+
+    @property
+    def playback(self) -> list[Stretch]:
+        """How far the answer's audio got; empty for a turn without, or whose facts are past their retention."""
+        facts = self.trace.facts if self.trace else {}
+        if n.DELIVERED_MS not in facts:
+            return []
+        heard_by = f"{facts.get(n.HEARD_BY)}, words {WORDS_BY.get(str(facts.get(n.WORDS_BY)))}"
+        return [
+            Stretch(name, round(float(facts.get(ms, 0))), round(float(facts.get(count, 0))), told_by)
+            for name, ms, count, told_by in (
+                ("generated", n.GENERATED_MS, n.WORDS_GENERATED, "server"),
+                ("released", n.RELEASED_MS, n.WORDS_RELEASED, "server"),
+                ("delivered", n.DELIVERED_MS, n.WORDS_DELIVERED, "server"),
+                ("heard", n.PLAYED_MS, n.WORDS_HEARD, heard_by),
+            )
+        ]
 
 
 def words(name: str) -> str:

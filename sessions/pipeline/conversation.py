@@ -122,9 +122,10 @@ class Conversation:
         self._ledgers[item_id] = ledger
 
     def truncate(self, item_id: str, audio_end_ms: int) -> int:
-        """Cut a spoken reply to what was heard; the position used, clamped to its audio.
+        """Cut a spoken reply to what the client says was heard; the position used, clamped to its audio.
 
-        The last word counts, even if it is more than the one before: our own estimate may be too short.
+        The last word counts, even if it is more than the one before, as our own estimate may be too short, until the
+        brain has been told.
         """
         item = self.get(item_id, code="item_truncate_invalid_item_id")
         ledger = self._ledgers.get(item_id)
@@ -132,9 +133,20 @@ class Conversation:
             raise ClientError(
                 "Only audio replies can be truncated.", code="item_truncate_invalid_item", param="item_id"
             )
-        ledger.heard_ms = min(max(0, audio_end_ms), ledger.audio_ms)
-        self.update(replace(item, content=(Content("audio", transcript=ledger.heard_text),)))
-        return int(ledger.heard_ms)
+        used_ms = ledger.report(audio_end_ms)
+        self.cut_to_heard(item_id)
+        return int(used_ms)
+
+    def cut_to_heard(self, item_id: str) -> None:
+        """The words of a spoken reply are those that its ledger says were heard; nothing happens if it is deleted."""
+        item, ledger = self._items.get(item_id), self._ledgers.get(item_id)
+        if ledger is not None and isinstance(item, MessageItem):
+            self.update(replace(item, content=(Content("audio", transcript=ledger.heard_text),)))
+
+    def settle(self) -> None:
+        """A brain is told all this as having happened: no ledger grows any more."""
+        for ledger in self._ledgers.values():
+            ledger.settle()
 
     def show_from(self, item_id: str) -> None:
         """What comes before `item_id` is no longer told to the brain."""

@@ -144,7 +144,7 @@ class Deciding:
     def records(self, turn: Turn) -> bool:
         """Whether this turn is to be recorded; the tally goes with it, and begins anew."""
         now = self._clock()
-        heard = turn.reply is not None and turn.reply.ledger.audio_ms > 0
+        heard = turn.reply is not None and turn.reply.ledger.released_ms > 0
         if not heard and now - self._recorded_at < RECORD_EVERY_S:
             return False
         self._recorded_at = now

@@ -523,11 +523,11 @@ class LiveSession:
             task.cancel()
         reply.ledger.take_back(self._outbox.discard_audio(reply.id))
         spoken = reply.message is not None and reply.plan.modality == "audio"
-        if spoken and reply.ledger.heard_ms is None:
-            reply.ledger.heard_ms = min(reply.pacer.heard_ms(), reply.ledger.audio_ms)
+        if spoken:
+            reply.ledger.estimate(reply.pacer.heard_ms())
         reply.close(status, reason)
-        if spoken and reply.message is not None and reply.message.id in self._conversation:
-            self._conversation.truncate(reply.message.id, int(reply.ledger.heard_ms or 0))
+        if spoken and reply.message is not None:
+            self._conversation.cut_to_heard(reply.message.id)
         self._turns.record_reply(reply)
 
     def _on_user_committed(self, committed: UserCommitted) -> None:
@@ -875,6 +875,8 @@ class LiveSession:
         if report.state == "stopped" and message is not None and message.id in self._conversation:
             self._conversation.truncate(message.id, report.played_ms)
             self._turns.record_reply(reply)
+        elif report.state == "ended":
+            reply.ledger.confirm()
         self._turns.on_playback(report, reply)
 
     def _on_time_up(self, reason: str) -> None:

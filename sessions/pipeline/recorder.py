@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from agents.spec import AgentSpec
 from sessions.pipeline.messages import CallItem, CallOutputItem, Item, MessageItem
+from sessions.pipeline.playback import Played
 from sessions.pipeline.records import ItemKind, ItemRecorded, Journal, SessionClosed, TurnRecorded
 from sessions.pipeline.replying import Reply
 from sessions.pipeline.turns import Identity, Turn
@@ -69,7 +70,7 @@ class Recorder:
                 reply.message,
                 turn_index=turn_index,
                 heard_ms=heard_ms,
-                audio_ms=reply.ledger.audio_ms,
+                audio_ms=reply.ledger.released_ms,
                 heard_chars=None if heard_ms is None else len(reply.ledger.heard_text),
             )
 
@@ -117,11 +118,23 @@ def _state_facts(turn: Turn) -> None:
     wasted, used = turn.marks.facts.get(names.SPEC_WASTED_TOKENS), reply.usage.input_tokens + reply.usage.output_tokens
     if isinstance(wasted, int | float) and used:
         fact(names.SPEC_WASTED_SHARE, round(wasted / (wasted + used), 3))
-    fact("audio_ms", round(reply.ledger.audio_ms))
     if reply.pacer.released_ms:
         fact("played_ms", round(reply.played_ms))
+        _state_playback(reply.played, fact)
         fact("underrun_ms", round(reply.pacer.underrun_ms, 1))
         fact("delta_lateness_ms", round(reply.pacer.lateness_ms, 1))
+
+
+def _state_playback(played: Played, fact: Callable[[str, str | float], None]) -> None:
+    fact(names.GENERATED_MS, played.generated_ms)
+    fact(names.RELEASED_MS, played.released_ms)
+    fact(names.DELIVERED_MS, played.delivered_ms)
+    fact(names.WORDS_GENERATED, played.words_generated)
+    fact(names.WORDS_RELEASED, played.words_released)
+    fact(names.WORDS_DELIVERED, played.words_delivered)
+    fact(names.WORDS_HEARD, played.words_heard)
+    fact(names.HEARD_BY, played.heard_by)
+    fact(names.WORDS_BY, played.words_by)
 
 
 def _described(item: Item) -> tuple[ItemKind, str, str]:

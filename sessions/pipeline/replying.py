@@ -51,7 +51,7 @@ from sessions.pipeline.messages import (
 from sessions.pipeline.outbox import Outbox
 from sessions.pipeline.pacing import Pacer, recut
 from sessions.pipeline.pipes import Pipeline
-from sessions.pipeline.playback import Ledger
+from sessions.pipeline.playback import Ledger, Played
 from sessions.pipeline.text import sentences
 from sessions.pipeline.window import tokens_of
 from telemetry.trace import TurnMarks
@@ -164,7 +164,13 @@ class Reply:
     @property
     def played_ms(self) -> float:
         """Audio that the listener heard: as the ledger knows it, else by our estimate."""
-        return self.pacer.heard_ms() if self.ledger.heard_ms is None else self.ledger.heard_ms
+        heard_ms = self.ledger.heard_ms
+        return min(self.pacer.heard_ms(), self.ledger.delivered_ms) if heard_ms is None else heard_ms
+
+    @property
+    def played(self) -> Played:
+        """What was generated, released, delivered and heard of it."""
+        return self.ledger.played(self.pacer.heard_ms())
 
     @property
     def late(self) -> bool:
@@ -228,12 +234,14 @@ class Reply:
         self.thinking = False
         await self._gate.passed()
         if self.error is not None and not self.closed:  # a failure in the moment of a cancel hides the cancel
+            del self._segments[self._begun :]  # thought of, but never to be heard
+            self.ledger.give_up(self._begun)
             await self._apologise()
 
     @property
     def _hurried(self) -> bool:
         """There is a deadline still to be kept: once it sounds, or its checked text is out, it is kept."""
-        return self.plan.due is not None and not self.ledger.audio_ms and not (self.plan.output and self._written)
+        return self.plan.due is not None and not self.ledger.released_ms and not (self.plan.output and self._written)
 
     def _out_of_time(self) -> ProviderError:
         if self._hurried:
@@ -253,7 +261,6 @@ class Reply:
         text = self._agent.spec.apology if self.plan.apologises else ""
         if not text:
             return
-        del self._segments[self._begun :]  # thought of, but never to be heard
         try:
             await self._speak(_recite(f" {text}" if self._segments or self._written else text))
         except* ProviderError:
@@ -275,7 +282,7 @@ class Reply:
             lines = p.stage("sentences", self._lines(thought), bounds.segments_ahead)
             voiced = self._agent.tts.synthesize(lines, self.plan.voice, self.marks)
             pieces = recut(voiced, first_ms=latency.first_delta_ms, ms=latency.delta_ms)
-            speech = p.stage("synthesize", pieces, bounds.tts_chunks)
+            speech = p.stage("synthesize", self._voiced(pieces), bounds.tts_chunks)
             while (piece := await self._next(speech)) is not None:
                 await self._gate.passed()
                 await self.pacer.release(piece.audio.ms)
@@ -361,8 +368,15 @@ class Reply:
         async with aclosing(sentences(words, self._agent.spec.latency.first_chunk)) as segments:
             async for segment in segments:
                 self._segments.append(segment.text)
+                self.ledger.write(segment.text)
                 self.marks.stamp(f"seg[{offset + segment.id}].text_ready")
                 yield Segment(offset + segment.id, segment.text)
+
+    async def _voiced(self, speech: AsyncGenerator[Speech, None]) -> AsyncGenerator[Speech, None]:
+        async with aclosing(speech):
+            async for piece in speech:
+                self.ledger.voice(piece.segment_id, piece.audio.ms, piece.text_offset)
+                yield piece
 
     def _call(self, call: ToolCall) -> None:
         """Pass a call on at once, long before the words are heard that the model put before it."""
@@ -409,13 +423,12 @@ class Reply:
         while self._begun < count:
             text = self._segments[self._begun]
             self._begun += 1
-            self.ledger.begin(text)
             self._write(text)
 
     async def _say(self, piece: Speech) -> None:
         self._begin_segments(piece.segment_id + 1)
         message = self._open_message()
-        first = self.ledger.audio_ms == 0
+        first = self.ledger.released_ms == 0
         plan = self.plan
         if first and plan.due is not None and self._limit is not None:
             self._limit.reschedule(asyncio.get_running_loop().time() + self._bounds.reply_s)
@@ -427,10 +440,11 @@ class Reply:
                 piece.audio,
                 plan.turn_id if first else None,
                 plan.user_end_sample if first else None,
-            )
+            ),
+            self.ledger.deliver,
         )
-        self.ledger.add(piece.audio.ms, piece.text_offset)
-        if self.ledger.audio_ms <= self._bounds.item_audio_ms:
+        self.ledger.release(piece.audio.ms)
+        if self.ledger.released_ms <= self._bounds.item_audio_ms:
             self._audio.append(piece.audio)
         self.marks.stamp("first_audio_sent")
         self.marks.move("last_audio_sent")
@@ -457,7 +471,7 @@ class Reply:
                 status,
                 tuple(self._outputs),
                 self.usage,
-                round(self.ledger.audio_ms),
+                round(self.ledger.released_ms),
                 plan.options,
                 plan.modality,
                 plan.voice.voice,

@@ -49,8 +49,9 @@ class TurnBook:
         )
 
     def answer(self, turn: Turn, reply: Reply) -> None:
-        """`reply` answers `turn`; the turn before is over."""
+        """`reply` answers `turn`; the turn before is over, and what was heard of it is what the brain is told."""
         self.close(self.answering)
+        self._conversation.settle()
         turn.marks.stamp("turn_committed")
         turn.reply = reply
         self.answering = turn

@@ -74,6 +74,33 @@ def test_a_session_is_shown_as_a_conversation(staff: Client) -> None:
     assert "850.0" in html
 
 
+def test_the_conversation_shows_how_far_the_answers_audio_got_and_who_says_so(staff: Client) -> None:
+    facts: dict[str, str | float] = {
+        "generated_ms": 5200,
+        "released_ms": 4100,
+        "delivered_ms": 4000,
+        "played_ms": 3700,
+        "words_generated": 19,
+        "words_released": 15,
+        "words_delivered": 14,
+        "words_heard": 13,
+        "heard_by": "reported",
+        "words_by": "estimated",
+    }
+    opened = SessionOpened("sess_1", "guide", 3, "websocket", "api_key", NOW, store_text=True)
+    answered = TurnRecorded(turn(facts=facts, session_id="sess_1"))
+    store([opened, said(0, "assistant", WORDS), answered, TurnRecorded(turn(session_id="sess_1", index=1))])
+    html = session_page(staff)
+    assert html.count('aria-label="Playback"') == 1, "a turn that has no such figures shows none"
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", html[html.index('aria-label="Playback"') :])
+    assert cells[:12] == [
+        *("generated", "5200", "19", "server"),
+        *("released", "4100", "15", "server"),
+        *("delivered", "4000", "14", "server"),
+    ]
+    assert cells[12:16] == ["heard", "3700", "13", "reported, words placed by their length"]
+
+
 def test_without_better_the_cut_is_estimated_by_the_share_of_audio(staff: Client) -> None:
     conversation(heard_chars=None)
     heard = round(len(WORDS) * 0.3)

@@ -85,16 +85,38 @@ def audio_of(response_id: str) -> AudioOut:
 
 def test_the_outbox_makes_audio_wait_and_takes_it_back() -> None:
     async def main() -> None:
-        outbox = Outbox(events=8, audio_events=2)
-        await outbox.put_audio(audio_of("a"))
-        await outbox.put_audio(audio_of("a"))
+        outbox, delivered = Outbox(events=8, audio_events=2), list[float]()
+        await outbox.put_audio(audio_of("a"), delivered.append)
+        await outbox.put_audio(audio_of("a"), delivered.append)
         async with asyncio.TaskGroup() as group:
-            third = group.create_task(outbox.put_audio(audio_of("b")))
+            third = group.create_task(outbox.put_audio(audio_of("b"), delivered.append))
             await asyncio.sleep(1)
             assert not third.done()
             assert outbox.discard_audio("a") == 200
         outbox.put(SessionEnded("closed"))
         assert [getattr(e, "response_id", None) async for e in outbox] == ["b", None]
+        assert delivered == [100]
+
+    run(main())
+
+
+def test_audio_is_delivered_when_its_reader_comes_for_more() -> None:
+    async def main() -> None:
+        outbox, delivered = Outbox(events=8, audio_events=4), list[str]()
+        for name in ("a", "b", "c"):
+            await outbox.put_audio(audio_of(name), lambda _, name=name: delivered.append(name))  # type: ignore[misc]
+        outbox.put(AudioCleared())
+        seen = []
+        while len(outbox):
+            seen.append(len(delivered))
+            await anext(outbox)
+            if len(outbox) == 2:
+                outbox.discard_audio("c")
+        assert (delivered, seen) == (["a", "b"], [0, 0, 1])
+        outbox.abandon()
+        await outbox.put_audio(audio_of("d"), lambda _: delivered.append("d"))
+        assert [event async for event in outbox] == []
+        assert delivered == ["a", "b"]
 
     run(main())
 
