@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,23 +37,36 @@ PROVIDERS: Final = {
 }
 PIPECAT: Final = Client("pipecat_peer", ROOT / "benchmarks" / "pipecat_peer")
 UNLIMITED: Final[dict[str, str]] = {"REPARTEE_KEY_SESSIONS": "0", "REPARTEE_KEY_REQUESTS_PER_MINUTE": "0"}
-TEN_TOKENS: Final = "It is now a quarter past nine in the morning. And that is all."
+TEN_TOKENS: Final = "I see it is now ten to six or so. Yes."
 """A first sentence of ten tokens, without a clause that could be spoken sooner."""
-FIVE_TOKENS: Final = "It is a quarter past, and that is nine in the morning."
+FIVE_TOKENS: Final = "Now it is ten past, and that is all there is. Yes."
 """A first clause of five tokens that ends in a comma."""
 
-AGENT: Final = """\
-accounts:
-  - {{name: lab, kind: openai_compatible, base_url: "{base_url}", api_key: unused}}
-agents:
-  - slug: bench
-    instructions: You are terse.
-    brain: llm
-    stt: {{account: lab, model: whisper-1}}
-    llm: {{account: lab, model: any}}
-    tts: {{account: lab, model: tts-1, voice: alloy}}
-    turn_detection: {{type: server_vad, silence_duration_ms: {silence_ms}}}
-{extra}"""
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What differs from agent to agent: further lines of its YAML, and of the providers' script, as in a URL."""
+
+    slug: str = "bench"
+    detection: str = f"{{type: server_vad, silence_duration_ms: {SILENCE_MS}}}"
+    more: str = ""
+    script: str = ""
+
+    def yaml(self, base_url: str) -> tuple[str, str]:
+        """The lines of its account and its own."""
+        own = base_url.removesuffix("/v1") + (f"/with/{self.script}" if self.script else "") + "/v1"
+        account = f'  - {{name: {self.slug}, kind: openai_compatible, base_url: "{own}", api_key: unused}}\n'
+        lines = (
+            f"  - slug: {self.slug}",
+            "    instructions: You are terse.",
+            "    brain: llm",
+            f"    stt: {{account: {self.slug}, model: whisper-1}}",
+            f"    llm: {{account: {self.slug}, model: any}}",
+            f"    tts: {{account: {self.slug}, model: tts-1, voice: alloy}}",
+            f"    turn_detection: {self.detection}",
+            *([f"    {self.more}"] if self.more else []),
+        )
+        return account, "".join(f"{line}\n" for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +92,24 @@ def scripted(reply: str = TEN_TOKENS, **changes: Any) -> Iterator[str]:
 
 
 @contextmanager
-def repartee(base_url: str, *, agent: str = "", settings: Mapping[str, str] | None = None) -> Iterator[Stand]:
-    """Repartee with the agent `bench`. `agent`: further lines of its YAML; `settings`: of the server's environment."""
+def repartee(
+    base_url: str, agents: Sequence[Agent] = (Agent(),), *, settings: Mapping[str, str] | None = None
+) -> Iterator[Stand]:
+    """Repartee with these agents; the plan talks to the first. `settings`: of the server's environment."""
     overrides: dict[str, Any] = {**UNLIMITED, **(settings or {})}
     with TemporaryDirectory(prefix="repartee-bench-") as name, ExitStack() as started:
-        folder = Path(name)
         with on_core(SERVER_CORE):
-            running = started.enter_context(server(data=folder, **overrides))
+            running = started.enter_context(server(data=Path(name), **overrides))
         running.wait_for("/readyz")
-        apply_agent(running, folder, AGENT.format(base_url=base_url, silence_ms=SILENCE_MS, extra=agent))
-        here = Plan(running.ws_url, 1, 30.0, key=running.key, agent="bench", core=LOAD_CORE)
+        apply(running, base_url, agents)
+        here = Plan(running.ws_url, 1, 30.0, key=running.key, agent=agents[0].slug, core=LOAD_CORE)
         yield Stand("Repartee", here, running.process.pid)
 
 
-def apply_agent(running: Server, folder: Path, yaml: str) -> None:
-    path = folder / "bench.yaml"
-    path.write_text(yaml)
+def apply(running: Server, base_url: str, agents: Sequence[Agent]) -> None:
+    parts = [agent.yaml(base_url) for agent in agents]
+    path = running.data / "agents.yaml"
+    path.write_text("accounts:\n" + "".join(a for a, _ in parts) + "agents:\n" + "".join(b for _, b in parts))
     manage(running.data, "agent", "apply", str(path))
 
 

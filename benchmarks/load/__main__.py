@@ -50,6 +50,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--ramp-s", type=float, default=defaults["ramp_s"])
     parser.add_argument("--period-s", type=float, default=defaults["period_s"], help="between one's utterances")
+    parser.add_argument("--pause-ms", type=float, default=defaults["pause_ms"], help="of room within each utterance")
+    parser.add_argument("--warm-turns", type=int, default=0, help="of each session, that do not count")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--core", type=int, help="pins all processes to this one")
     parser.add_argument("--seed", type=int, default=defaults["seed"])

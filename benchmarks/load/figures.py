@@ -44,7 +44,7 @@ class Turn:
     """An utterance and what came back before the next; times in seconds of CLOCK_MONOTONIC.
 
     `said`: its last sample left. `counts`: all clients were there. `speech`, `silence`: the server noticed.
-    `replies`: those begun since its first sample; more than one is a false cut-off.
+    `replies`, `ends`: those begun, and ends of speech decided, since its first sample.
     """
 
     said: float | None = None
@@ -53,8 +53,14 @@ class Turn:
     silence: float | None = None
     first_audio: float | None = None
     replies: int = 0
+    ends: int = 0
     heard_ms: float = 0.0
     worst_gap_ms: float = 0.0
+
+    @property
+    def cut(self) -> bool:
+        """It was taken to be over before it was."""
+        return self.replies > 1 or self.ends > 1
 
     @property
     def voice_to_voice_ms(self) -> float | None:
@@ -129,7 +135,7 @@ def summarised(visits: Iterable[Visit]) -> Summary:
         failed=outcomes.count("failed"),
         turns=len(turns),
         unanswered=len(turns) - len(waits),
-        cut=sum(turn.replies > 1 for turn in turns),
+        cut=sum(turn.cut for turn in turns),
         p50_ms=percentile(waits, 0.5) if waits else None,
         p95_ms=percentile(waits, 0.95) if waits else None,
         worst_ms=max(waits, default=None),

@@ -41,10 +41,13 @@ class Material:
     utterances: tuple[tuple[bytes, ...], ...]
 
 
-def material(rate: int = RATE) -> Material:
-    """The room and the utterances at `rate` Hz."""
-    air = room()
-    return Material(frames(air, rate), tuple(frames(in_room(clip, air), rate) for clip in utterances()))
+def material(rate: int = RATE, *, pause_ms: float = 0.0) -> Material:
+    """The room and the utterances at `rate` Hz. With `pause_ms` each is two sentences with so much room between."""
+    air, said = room(), utterances()
+    if pause_ms:
+        gap = np.zeros(round(pause_ms * RATE / 1000), dtype=np.float32)
+        said = [np.concatenate([clip, gap, said[n - 1]]) for n, clip in enumerate(said)]
+    return Material(frames(air, rate), tuple(frames(in_room(clip, air), rate) for clip in said))
 
 
 def utterances() -> list[Signal]:

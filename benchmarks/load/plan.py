@@ -19,8 +19,9 @@ DialectName = Literal["realtime", "relay", "pipecat"]
 class Plan:
     """A run: `sessions` clients that come in over `ramp_s` seconds, and `seconds` more with all of them there.
 
-    Each speaks every `period_s`, which must leave time for an answer and its silence. `url` is that of the server
-    ("ws://host:port"), `agent` the slug of a Realtime session. `seed` fixes the moments and who says what.
+    Each speaks every `period_s`, which must leave time for an answer and its silence, and pauses for `pause_ms` in
+    the middle. Its first `warm_turns` do not count. `url` is that of the server ("ws://host:port"), `agent` the slug
+    of a Realtime session. `seed` fixes the moments and who says what.
     """
 
     url: str
@@ -31,6 +32,8 @@ class Plan:
     dialect: DialectName = "realtime"
     ramp_s: float = 2.0
     period_s: float = 12.0
+    pause_ms: float = 0.0
+    warm_turns: int = 0
     processes: int = 1
     core: int | None = None
     seed: int = 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from benchmarks.load.dialects import dialect
 from benchmarks.load.driver import Driven
 from benchmarks.load.figures import Lateness, Summary, Visit, summarised
-from benchmarks.load.material import Material, material
+from benchmarks.load.material import material
 from benchmarks.load.plan import Plan
 from tests.processes import ROOT
 
@@ -31,9 +31,9 @@ class Run:
     visits: list[Visit]
 
 
-def load(plan: Plan, clips: Material | None = None) -> Run:
+def load(plan: Plan) -> Run:
     """Blocks until the run is over: a moment for the processes to start, the ramp, and the seconds asked for."""
-    clips = clips or material(dialect(plan).rate)
+    clips = material(dialect(plan).rate, pause_ms=plan.pause_ms)
     began = time.monotonic() + START_S
     processes = [_started() for _ in range(plan.processes)]
     try:

@@ -74,7 +74,7 @@ class Session:
 
     def _said(self, turn: Turn) -> None:
         turn.said = time.monotonic()
-        turn.counts = turn.said >= self._counts_from
+        turn.counts = turn.said >= self._counts_from and len(self.visit.turns) >= self._plan.warm_turns
         self.visit.turns.append(turn)
 
     def _opened(self) -> None:
@@ -104,6 +104,7 @@ class Session:
                 self._playout = Playout()
             case "silence":
                 turn.silence = at
+                turn.ends += 1
             case "reply":
                 turn.replies += 1
                 self._playout = Playout()
