@@ -27,8 +27,8 @@ class VADStream(Protocol):
     def push(self, audio: Audio) -> list[tuple[int, float]]:
         """(end_sample, probability) of each whole window now complete.
 
-        `audio` is 16 kHz; `end_sample` counts from the first sample ever pushed. Synchronous and
-        CPU-bound: the host runs it off the event loop.
+        `audio` is 16 kHz; `end_sample` counts from the first sample ever pushed. Synchronous, and run on the event
+        loop: a tenth of a second of audio must not take more than a fraction of a millisecond.
         """
 
 

@@ -45,8 +45,6 @@ DRAIN_S = 1.0
 """What live sessions get to end by themselves when the process stops; the journal gets as much again."""
 ENDED = 256
 """Sessions whose end is remembered until its record is surely there; the journal takes a fraction of a second."""
-VAD_AT_ONCE = 2
-"""The VAD has one thread: one piece of audio at work and one at hand keep it busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,6 @@ class SessionHost:
         self.trace_key = trace_key
         self._group = asyncio.TaskGroup()
         self.replies = TextReplies(self._group, bounds)
-        self._detecting = asyncio.Semaphore(VAD_AT_ONCE)
         self._sessions: dict[str, LocalHandle] = {}
         self._ended: OrderedDict[str, Ended] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -166,10 +163,10 @@ class SessionHost:
                 self._ended.popitem(last=False)
 
     async def _detect(self, stream: VADStream, audio: Audio) -> list[tuple[int, float]]:
-        """Every session's turn comes; were they all to ask at once, the lane would refuse some, and deafen them."""
+        """On the event loop: the model takes 50 µs for a window, and a thread would cost the loop more than that."""
         with self.headroom.hearing():
-            async with self._detecting:
-                return await self.models.pool.vad.run(stream.push, audio, timeout_s=self.bounds.reply_stall_s)
+            await self.models.vad_loaded()
+            return stream.push(audio)
 
     async def _warm_and_watch(self) -> None:
         """Models hold the loop up while they are loaded, which says nothing of the callers."""

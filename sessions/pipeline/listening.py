@@ -67,7 +67,7 @@ LOOK_BACK_MS = 200
 
 @dataclass(frozen=True, slots=True)
 class Ears:
-    """What listening needs of an agent. `detect` runs a VAD push where it blocks nobody.
+    """What listening needs of an agent. `detect` runs a VAD push of at most `SLICE_MS`.
 
     `asks_early`: the STT may be asked at the first sign of a pause, since asking in vain costs little. `language` is
     that of the words, unless the client says so.
@@ -172,8 +172,8 @@ class Listening:
     async def _append(self, command: AppendAudio, at: float) -> None:
         """Hear what was appended, and what has been appended after it by now.
 
-        Small pieces that wait are judged together, up to a step of them: each time costs a place in the one queue of
-        all sessions, and a client that has fallen behind would never catch up.
+        Small pieces that wait are judged together, up to a step of them, which costs less; and after each step all
+        other sessions have their turn.
         """
         rate, block, block_ms = command.audio.rate, list[Audio](), 0.0
         if self._resampler is None or self._resampler.source != rate:
@@ -184,6 +184,7 @@ class Listening:
             for step in self._steps(self._resampler, *appended):
                 if block and block_ms + step.ms > SLICE_MS:
                     await self._hear(block)
+                    await asyncio.sleep(0)
                     block, block_ms = [], 0.0
                 block.append(step)
                 block_ms += step.ms

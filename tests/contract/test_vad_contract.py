@@ -12,12 +12,29 @@ from faster_whisper.vad import get_vad_model
 
 from agents.audio import Audio, join
 from agents.interfaces import VAD
+from agents.providers.local import silero
 from agents.providers.local.models import LocalModels
+from agents.providers.local.noise_gate import NoiseGate
+from agents.providers.local.runtime import Lazy
+from agents.providers.local.silero import SileroStream
 from agents.providers.scripted import ScriptedVAD, tone
+from agents.spec import TurnDetection
+from sessions.pipeline.turn_taking import Began, Ended, TurnSignal, TurnTaker
 from tests.fakes import noise, speech
 
 RATE = 16_000
 WINDOW = 512
+
+
+def in_a_room(talk: Audio, *, speech_dbfs: float, noise_dbfs: float) -> Audio:
+    """`talk` at a level, two seconds of room before, between and after two times of it."""
+    samples = talk.float32()
+    loud = samples[np.abs(samples) > 0.01]
+    samples = samples * 10 ** (speech_dbfs / 20) / np.sqrt(np.mean(loud**2))
+    pause = np.zeros(2 * RATE)
+    whole = np.concatenate([pause, samples, pause, samples, pause])
+    room = noise.fan(len(whole) / RATE).float32() * 10 ** ((noise_dbfs + 38) / 20)
+    return Audio.from_float((whole + room).astype(np.float32), RATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +85,35 @@ def test_nothing_in_nothing_out(subject: Subject) -> None:
     assert subject.vad.open().push(Audio(b"", RATE)) == []
 
 
+def turns(windows: list[tuple[int, float]]) -> list[TurnSignal]:
+    taker = TurnTaker(TurnDetection(type="server_vad", silence_duration_ms=300))
+    signals = [signal for end, probability in windows for signal in taker.feed(end, probability)]
+    return [signal for signal in signals if isinstance(signal, Began | Ended)]
+
+
+@pytest.mark.parametrize("speech_dbfs", [-20, -30, -40])
+def test_the_noise_gate_takes_nothing_from_recorded_speech(speech_dbfs: float) -> None:
+    """Nor does it move a turn by more than two windows, but for starts that come sooner."""
+    session, spared, windows = Lazy(silero.load), 0, 0
+    for clip in [*speech.audiobook(), *speech.cards()]:
+        audio = in_a_room(clip.audio, speech_dbfs=speech_dbfs, noise_dbfs=-50)
+        gated = SileroStream(session, NoiseGate()).push(audio)
+        always = SileroStream(session, NoiseGate(patience=audio.samples)).push(audio)
+        assert not [end for (end, seen), (_, was) in zip(gated, always, strict=True) if seen == 0 and was >= 0.5]
+        for here, there in zip(turns(gated), turns(always), strict=True):
+            assert type(here) is type(there)
+            assert here.sample - there.sample <= 2 * WINDOW
+        spared += sum(probability == 0 for _, probability in gated)
+        windows += len(gated)
+    assert spared > windows / 4
+
+
 def test_silero_streamed_equals_silero_offline(models: LocalModels) -> None:
     audio = join([clip.audio for clip in speech.audiobook()], RATE)
     whole = audio.slice(0, audio.samples // WINDOW * WINDOW)
     offline = get_vad_model()(whole.float32().copy())
-    streamed = [probability for _, probability in models.vad().open().push(whole)]
+    open_gate = NoiseGate(patience=whole.samples)
+    streamed = [probability for _, probability in SileroStream(Lazy(silero.load), open_gate).push(whole)]
     # the offline code blanks the last 64 samples of its input, so its last window is another one
     assert streamed[:-1] == pytest.approx(offline[:-1].tolist(), abs=1e-5)
 

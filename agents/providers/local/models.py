@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class LocalModels:
         self.pool = Pool(options.queue)
         self._options = options
         self._silero: Lazy[onnxruntime.InferenceSession] = Lazy(silero.load)
+        self._loading_silero = asyncio.Lock()
         self._smart_turn = Lazy(lambda: smart_turn.load(options.end_of_turn_threads))
         self._whisper = Lazy(lambda: Whisper(whisper_weights.directory(data_dir), threads=options.stt_threads))
         self._hibari: Lazy[Hibari] = Lazy(lambda: hibari.load(options.tts_threads))
@@ -72,7 +74,7 @@ class LocalModels:
         ConfigurationError says what to install or free when one cannot be loaded.
         """
         first_runs = {
-            "vad": (self.pool.vad, self._run_vad),
+            "vad": (self.pool.end_of_turn, self._run_vad),
             "end_of_turn": (self.pool.end_of_turn, self._run_end_of_turn),
             "stt": (self.pool.stt, self._run_stt),
             "tts": (self.pool.tts, self._run_tts),
@@ -84,6 +86,12 @@ class LocalModels:
 
     def vad(self) -> SileroVAD:
         return SileroVAD(self._silero)
+
+    async def vad_loaded(self) -> None:
+        """Wait until the VAD is loaded, so that it can run on the event loop."""
+        if not self._silero.ready:
+            async with self._loading_silero:
+                await self.pool.end_of_turn.run(self._silero.get, timeout_s=self._options.timeout_s)
 
     def end_of_turn(self) -> SmartTurn:
         return SmartTurn(self._smart_turn, self.pool.end_of_turn, timeout_s=self._options.timeout_s)

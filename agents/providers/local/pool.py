@@ -119,14 +119,13 @@ class LaneStats:
 
 
 class Pool:
-    """The lanes of one process: hearing speech, judging a pause, transcribing, speaking, thinking.
+    """The lanes of one process: judging a pause, transcribing, speaking, thinking.
 
-    A VAD window takes a tenth of a millisecond and a transcript hundreds, so each kind has its own thread and
-    the operating system shares the cores among them.
+    One takes much longer than another, so each kind has its own thread and the operating system shares the cores
+    among them. The VAD has none: it runs on the event loop, in less time than the way to a thread and back takes.
     """
 
     def __init__(self, queue: int) -> None:
-        self.vad = Lane("vad", threads=1, queue=queue)
         self.end_of_turn = Lane("end_of_turn", threads=1, queue=queue)
         self.stt = Lane("stt", threads=1, queue=queue)
         self.tts = Lane("tts", threads=1, queue=queue)
@@ -134,7 +133,7 @@ class Pool:
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
-        return (self.vad, self.end_of_turn, self.stt, self.tts, self.llm)
+        return (self.end_of_turn, self.stt, self.tts, self.llm)
 
     def stats(self) -> list[LaneStats]:
         return [LaneStats(lane.name, lane.waiting, lane.busy, lane.dropped) for lane in self.lanes]

@@ -104,7 +104,7 @@ async def test_a_long_transcription_does_not_hold_up_the_voice_detector(job: Job
     pool = Pool(queue=4)
     transcript = pool.stt.submit(job)
     await started(job)
-    assert await pool.vad.run(divmod, 7, 2, timeout_s=10) == (3, 1)
+    assert await pool.stt.run(divmod, 7, 2, timeout_s=10) == (3, 1)
     assert {stats.name: stats.busy for stats in pool.stats()}["stt"] == 1
     job.release.set()
     await transcript
