@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -79,5 +80,19 @@ def test_pieces_that_wait_are_judged_together_but_no_more_than_a_tenth_of_a_seco
     async def listen() -> None:
         frames = list(Audio.silence(10_000, RATE).split(20))
         assert 100 <= (await heard(frames))[1] <= 110
+
+    run(listen())
+
+
+def test_others_have_their_turn_after_each_step_of_a_long_piece() -> None:
+    async def listen() -> None:
+        vad, turns = Counting(), list[int]()
+        async with conversation(replace(make_agent(), vad=vad), config=LISTENING_ONLY) as talk:
+            await talk.session.hear(AppendAudio(Audio.silence(60_000, RATE)))
+            while vad.asked < 600:
+                turns.append(vad.asked)
+                await asyncio.sleep(0)
+        asked_at_once = [after - before for before, after in itertools.pairwise(turns)]
+        assert max(asked_at_once) == 1
 
     run(listen())
