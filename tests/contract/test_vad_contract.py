@@ -19,7 +19,7 @@ from agents.providers.local.runtime import Lazy
 from agents.providers.local.silero import SileroStream
 from agents.providers.scripted import ScriptedVAD, tone
 from agents.spec import TurnDetection
-from sessions.pipeline.turn_taking import Began, Ended, TurnSignal, TurnTaker
+from sessions.pipeline.turn_taking import Began, Ended, TurnTaker
 from tests.fakes import noise, speech
 
 RATE = 16_000
@@ -85,7 +85,7 @@ def test_nothing_in_nothing_out(subject: Subject) -> None:
     assert subject.vad.open().push(Audio(b"", RATE)) == []
 
 
-def turns(windows: list[tuple[int, float]]) -> list[TurnSignal]:
+def turns(windows: list[tuple[int, float]]) -> list[Began | Ended]:
     taker = TurnTaker(TurnDetection(type="server_vad", silence_duration_ms=300))
     signals = [signal for end, probability in windows for signal in taker.feed(end, probability)]
     return [signal for signal in signals if isinstance(signal, Began | Ended)]
