@@ -100,11 +100,11 @@ async def test_a_closed_lane_takes_nothing_more(lane: Lane) -> None:
         lane.submit(divmod, 1, 1)
 
 
-async def test_a_long_transcription_does_not_hold_up_the_voice_detector(job: Job) -> None:
+async def test_a_long_transcription_does_not_hold_up_the_judgement_of_a_pause(job: Job) -> None:
     pool = Pool(queue=4)
     transcript = pool.stt.submit(job)
     await started(job)
-    assert await pool.stt.run(divmod, 7, 2, timeout_s=10) == (3, 1)
+    assert await pool.end_of_turn.run(divmod, 7, 2, timeout_s=10) == (3, 1)
     assert {stats.name: stats.busy for stats in pool.stats()}["stt"] == 1
     job.release.set()
     await transcript
