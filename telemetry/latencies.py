@@ -127,6 +127,7 @@ def _put_facts(out: dict[str, int], facts: Facts) -> None:
     for name, fact in (
         (n.DEAD_AIR, n.DEAD_AIR_MS),
         (n.UNDERRUN, n.UNDERRUN_MS),
+        (n.UNDERRUN, n.CLIENT_UNDERRUN_MS),  # who reports it knows it better
         (n.PLAYBACK, n.PLAYED_MS),
         (n.DELTA_LATENESS, n.DELTA_LATENESS_MS),
     ):

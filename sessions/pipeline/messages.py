@@ -184,6 +184,16 @@ class CancelResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class LineMeasures:
+    """What a client measured of its line, in ms: a round trip, how long its jitter buffer kept the item's first
+    audio waiting, and the item's gaps so far. None is unknown."""
+
+    rtt_ms: float | None = None
+    jitter_buffer_ms: float | None = None
+    underrun_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReportPlayback:
     """What the client really played of a response, `played_ms` from its start.
 
@@ -196,6 +206,7 @@ class ReportPlayback:
     played_ms: int
     state: Literal["started", "playing", "stopped", "ended"]
     voice_to_voice_ms: float | None = None
+    line: LineMeasures = LineMeasures()
 
 
 @dataclass(frozen=True, slots=True)

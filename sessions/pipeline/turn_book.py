@@ -10,6 +10,7 @@ from sessions.pipeline.outbox import Outbox
 from sessions.pipeline.recorder import Recorder
 from sessions.pipeline.replying import Reply
 from sessions.pipeline.turns import Turn
+from telemetry import names
 from telemetry.names import EndReason
 from telemetry.trace import TurnMarks
 
@@ -80,6 +81,13 @@ class TurnBook:
         if turn is None:
             return
         turn.reports = True
+        for name, ms in (
+            (names.RTT_MS, report.line.rtt_ms),
+            (names.JITTER_BUFFER_MS, report.line.jitter_buffer_ms),
+            (names.CLIENT_UNDERRUN_MS, report.line.underrun_ms),
+        ):
+            if ms is not None:
+                turn.marks.fact(name, round(ms, 1))
         match report.state:
             case "started":
                 turn.marks.stamp("client_playback_started")

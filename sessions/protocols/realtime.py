@@ -184,7 +184,12 @@ class RealtimeProtocol:
         if not self._extensions:
             raise wire.unknown_event("repartee.playback", event.event_id)
         return core.ReportPlayback(
-            event.response_id, event.item_id, int(event.played_ms), event.state, event.voice_to_voice_ms
+            event.response_id,
+            event.item_id,
+            int(event.played_ms),
+            event.state,
+            event.voice_to_voice_ms,
+            core.LineMeasures(event.rtt_ms, event.jitter_buffer_ms, event.underrun_ms),
         )
 
     def _options(self, asked: wire.ResponsePatch | None) -> core.ResponseOptions:

@@ -273,6 +273,9 @@ class Playback(ClientEvent, frozen=True, kw_only=True, tag="repartee.playback"):
     played_ms: Milliseconds
     state: Literal["started", "playing", "stopped", "ended"]
     voice_to_voice_ms: Milliseconds | None = None
+    rtt_ms: Milliseconds | None = None
+    jitter_buffer_ms: Milliseconds | None = None
+    underrun_ms: Milliseconds | None = None
 
 
 class Pushed(ClientEvent, frozen=True, kw_only=True, tag="repartee.event"):

@@ -11,6 +11,7 @@
 import { fromBase64, toBase64, WIRE_RATE } from "./pcm.js";
 
 const DRAIN_MS = 5_000;
+const EXPECTED_AT_MOST_MS = 60; // in hand before the line has shown what it needs: a quarter of its round trip
 const BENIGN = new Set(["response_cancel_not_active", "conversation_already_has_active_response"]);
 
 export class Call extends EventTarget {
@@ -25,6 +26,8 @@ export class Call extends EventTarget {
   #awaiting = false;
   #playing = false;
   #held = false;
+  #asked = 0;
+  #rttMs = null;
 
   /** @param {{connection: Connection, microphone: Microphone, speaker: Speaker}} parts */
   constructor({ connection, microphone, speaker }) {
@@ -41,6 +44,7 @@ export class Call extends EventTarget {
   /** Say hello: on an empty conversation the server speaks the agent's greeting. */
   start() {
     const transcription = { model: "whisper-1" };
+    this.#asked = performance.now();
     this.#send("session.update", { session: { type: "realtime", audio: { input: { transcription } } } });
     this.#send("response.create");
     this.#awaiting = true;
@@ -61,6 +65,11 @@ export class Call extends EventTarget {
   }
 
   #handlers = {
+    "session.updated": () => {
+      if (this.#rttMs !== null) return;
+      this.#rttMs = Math.round(performance.now() - this.#asked);
+      this.#speaker.expect(Math.min(EXPECTED_AT_MOST_MS, this.#rttMs / 4));
+    },
     "input_audio_buffer.speech_started": ({ item_id }) => this.#interrupt(item_id),
     "input_audio_buffer.speech_stopped": () => {
       this.#speech = false;
@@ -136,12 +145,14 @@ export class Call extends EventTarget {
     return this.#items.get(id);
   }
 
-  #played({ id, state, playedMs, time }) {
+  #played({ id, state, playedMs, time, waitedMs, dryMs }) {
     const item = this.#items.get(id);
     if (!item) return;
     this.#tell("heard", { itemId: id, playedMs, state });
     if (state !== "progress") {
       const report = { response_id: item.responseId, item_id: id, played_ms: playedMs, state };
+      if (waitedMs !== null) Object.assign(report, { jitter_buffer_ms: waitedMs, underrun_ms: dryMs });
+      if (this.#rttMs !== null) report.rtt_ms = this.#rttMs;
       const ms = state === "started" ? this.#voiceToVoice(item, time) : null;
       if (ms !== null) {
         report.voice_to_voice_ms = ms;

@@ -1,7 +1,7 @@
 /**
  * The loudspeaker, on the audio thread: the jitter buffer at 24 kHz, resampled to the hardware's rate.
  *
- * Takes {push: id, pcm}, {finish: id}, {clear: true}, {hold: bool}, {close: true}. Posts {events, now, time}
+ * Takes {push: id, pcm}, {finish: id}, {clear: true}, {hold: bool}, {expect: ms}, {close: true}. Posts {events, now, time}
  * when something happened, and every 50 ms while playing; each event's `time` is the context time at which
  * its sample leaves this node.
  */
@@ -34,6 +34,7 @@ class Playback extends AudioWorkletProcessor {
     if (data.finish) this.#buffer.finish(data.finish);
     if (data.clear) this.#buffer.clear();
     if ("hold" in data) this.#buffer.hold(data.hold);
+    if ("expect" in data) this.#buffer.expect(data.expect);
     if (data.close) this.#closed = true;
   }
 

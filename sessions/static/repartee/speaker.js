@@ -5,6 +5,8 @@ import { WIRE_RATE } from "./pcm.js";
 const REPORT_EVERY_MS = 500;
 const STOP_WAIT_MS = 250;
 
+const toMs = (samples) => Math.round((samples * 1000) / WIRE_RATE);
+
 export class Speaker extends EventTarget {
   #context;
   #node;
@@ -13,9 +15,10 @@ export class Speaker extends EventTarget {
   #reported = { id: null, ms: 0 };
 
   /**
-   * Dispatches "playback" ({id, state, playedMs, time}): state is "started" at the first audible sample,
+   * Dispatches "playback" ({id, state, playedMs, time, waitedMs, dryMs}): state is "started" at the first audible sample,
    * "playing" every 500 ms, "stopped" or "ended" at the end, and "progress" in between, for captions.
-   * `time` is the context time at which that sample reaches the listener's ear.
+   * `time` is the context time at which that sample reaches the listener's ear. The item was kept waiting for `waitedMs`
+   * before it began, and had gaps of `dryMs` in all; both are null for a state in between.
    * @param {AudioContext} context with playback-worklet.js loaded
    */
   constructor(context) {
@@ -66,6 +69,11 @@ export class Speaker extends EventTarget {
     this.#node.port.postMessage({ hold: on });
   }
 
+  /** How many ms of audio the line is likely to need in hand, before it has shown it. */
+  expect(ms) {
+    this.#node.port.postMessage({ expect: ms });
+  }
+
   /** Falls silent within 10 ms. Resolves to what was cut, {id, playedMs}, or null when nothing was playing. */
   clear() {
     this.#node.port.postMessage({ clear: true });
@@ -89,23 +97,23 @@ export class Speaker extends EventTarget {
     if (now) this.#progress(now, time);
   }
 
-  #relay({ type, id, position, time }) {
-    const playedMs = Math.round((position * 1000) / WIRE_RATE);
+  #relay({ type, id, position, time, waited, dry }) {
+    const [playedMs, waitedMs, dryMs] = [position, waited, dry].map(toMs);
     if (type === "stopped") this.#answer(id && { id, playedMs });
     if (id === null || type === "underrun") return;
     if (type === "started") this.#reported = { id, ms: 0 };
-    else this.#tell(id, type === "audible" ? "started" : type, playedMs, time);
+    else this.#tell(id, type === "audible" ? "started" : type, { playedMs, waitedMs, dryMs }, time);
   }
 
   #progress({ id, position }, time) {
-    const playedMs = Math.round((position * 1000) / WIRE_RATE);
+    const playedMs = toMs(position);
     const due = this.#reported.id === id && playedMs - this.#reported.ms >= REPORT_EVERY_MS;
     if (due) this.#reported = { id, ms: playedMs };
-    this.#tell(id, due ? "playing" : "progress", playedMs, time);
+    this.#tell(id, due ? "playing" : "progress", { playedMs, waitedMs: null, dryMs: null }, time);
   }
 
-  #tell(id, state, playedMs, time) {
-    const detail = { id, state, playedMs, time: time + this.latency };
+  #tell(id, state, measures, time) {
+    const detail = { id, state, ...measures, time: time + this.latency };
     this.dispatchEvent(new CustomEvent("playback", { detail }));
   }
 
