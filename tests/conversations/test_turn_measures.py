@@ -9,6 +9,8 @@ from agents.spec import TurnDetection
 from sessions.pipeline.messages import (
     AudioOut,
     CreateResponse,
+    LineMeasures,
+    ReportPlayback,
     ResponseDone,
     ResponseOptions,
     SessionConfig,
@@ -30,6 +32,26 @@ def test_an_answer_heard_to_its_end_was_played_whole_and_on_time() -> None:
             assert latencies["playback"] == pytest.approx(talk.audio_ms() * 1000, abs=1000)
             assert latencies["underrun"] == latencies["delta_lateness"] == 0
             assert "talk_over" not in latencies
+
+    run(talk_once())
+
+
+def test_what_the_client_knows_of_its_line_is_in_the_turn() -> None:
+    """The gaps that the listener heard count, not those that the server knows of."""
+
+    async def talk_once() -> None:
+        async with conversation() as talk:
+            await talk.speak(600)
+            first = await talk.until_while_silent(AudioOut)
+            played = (first.response_id, first.item_id)
+            talk.do(ReportPlayback(*played, 0, "started", line=LineMeasures(300, 120, 0)))
+            await talk.until_while_silent(ResponseDone)
+            await talk.silence(500)
+            talk.do(ReportPlayback(*played, round(talk.audio_ms()), "ended", line=LineMeasures(300, 120, 85)))
+            trace = (await talk.until_while_silent(TurnClosed)).trace
+            facts = trace["facts"]
+            assert (facts["rtt_ms"], facts["jitter_buffer_ms"], facts["client_underrun_ms"]) == (300, 120, 85)
+            assert trace["latencies"]["underrun"] == 85_000
 
     run(talk_once())
 
