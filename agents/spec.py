@@ -104,6 +104,26 @@ class Latency(Part, frozen=True):
     optimistic_tokens: Annotated[int, Meta(ge=0, le=10_000_000)] = 20_000
 
 
+Phrase = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S")]
+
+
+class AcknowledgementSpec(Part, frozen=True, kw_only=True):
+    """What the agent says at once, when its answer takes longer than `after_ms` from the end of the user's turn.
+
+    The `phrases` take turns, in audio that is made beforehand. Without any, nothing is said.
+    """
+
+    phrases: Annotated[tuple[Phrase, ...], Meta(max_length=8)] = ()
+    after_ms: Annotated[int, Meta(ge=0, le=5_000)] = 200
+
+
+class FillerSpec(Part, frozen=True, kw_only=True):
+    """What the agent says while a tool of its own runs for longer than `after_ms`. The `phrases` take turns."""
+
+    phrases: Annotated[tuple[Phrase, ...], Meta(max_length=8)] = ()
+    after_ms: Annotated[int, Meta(ge=200, le=30_000)] = 1_500
+
+
 Override = Literal["instructions", "tools", "voice", "turn_detection", "formats", "transcription"]
 
 
@@ -188,6 +208,8 @@ class AgentSpec(Part, frozen=True, kw_only=True):
     tts: TTSSpec = TTSSpec()
     turn_detection: TurnDetection = TurnDetection()
     latency: Latency = Latency()
+    acknowledgement: AcknowledgementSpec = AcknowledgementSpec()
+    filler: FillerSpec = FillerSpec()
     overrides: Overrides = Overrides()
     tools: tuple[ToolRef, ...] = ()
     knowledge: tuple[str, ...] = ()

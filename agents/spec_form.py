@@ -29,7 +29,7 @@ def kind_of(path: str) -> Kind:
     """Which fields need more than their type says."""
     if path in ("tools", "knowledge"):
         return path  # type: ignore[return-value]  # the two literals just tested
-    if path in ("rules", "feed.series", "feed.schema"):
+    if path in ("rules", "feed.series", "feed.schema") or path.endswith(".phrases"):
         return "yaml"
     if path.endswith(".fallbacks"):
         return "names"

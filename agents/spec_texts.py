@@ -170,6 +170,23 @@ SECTIONS = (
                 "Of the language model's, a minute and caller, 0 to 10000000. Beyond, answers are begun when the turn "
                 "is over.",
             ),
+            "acknowledgement.phrases": Text(
+                "Acknowledgements",
+                'A YAML list of short phrases ("Let me see.") that take turns: one is spoken when the answer is not '
+                "ready in time. Their audio is made when a session begins. Empty: none.",
+                rows=3,
+            ),
+            "acknowledgement.after_ms": Text(
+                "Acknowledge after",
+                "Ms from the end of the caller's turn, 0 to 5000. An answer by then stands alone.",
+            ),
+            "filler.phrases": Text(
+                "Fillers",
+                'A YAML list of phrases ("One moment.") that take turns while a tool of the agent\'s keeps the caller '
+                "waiting. Empty: none.",
+                rows=3,
+            ),
+            "filler.after_ms": Text("Fill after", "Ms that a tool has run, 200 to 30000."),
         },
         "Trades between promptness and smoothness.",
     ),

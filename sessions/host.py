@@ -36,6 +36,7 @@ from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.listening import Ears
 from sessions.pipeline.live_session import LiveSession
 from sessions.pipeline.messages import SessionConfig
+from sessions.pipeline.phrasebook import Phrasebook
 from sessions.pipeline.turns import Identity
 from sessions.text_replies import TextReplies
 
@@ -81,6 +82,7 @@ class SessionHost:
         self._group = asyncio.TaskGroup()
         self.replies = TextReplies(self._group, bounds)
         self._sessions: dict[str, LocalHandle] = {}
+        self._phrasebook = Phrasebook()
         self._ended: OrderedDict[str, Ended] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._watching: asyncio.Task[None] | None = None
@@ -124,6 +126,7 @@ class SessionHost:
             journal=self.journal,
             clock=time.monotonic,
             new_id=new_id,
+            phrasebook=self._phrasebook,
         )
         task = self._group.create_task(self._hold(session_id, session, agent.spec), name=session_id)
         self._tasks.add(task)

@@ -52,7 +52,8 @@ def _first_sound(marks: Marks, facts: Facts) -> tuple[int | None, n.Provenance |
     start, sent = marks.get(n.USER_SPEECH_END), marks.get(n.FIRST_AUDIO_SENT)
     if start is not None and (measured := _us(facts, n.CLIENT_VOICE_TO_VOICE_MS)) is not None:
         return start + measured, "client_clock"
-    if (played := marks.get(n.CLIENT_PLAYBACK_STARTED)) is not None:
+    played = None if n.ACKNOWLEDGED in marks else marks.get(n.CLIENT_PLAYBACK_STARTED)
+    if played is not None:
         return played + (_us(facts, n.LEADING_SILENCE_MS) or 0), _playback_provenance(facts)
     if sent is not None and (rtt := _us(facts, n.RTT_MS)) is not None:
         return sent + rtt // 2 + (_us(facts, n.JITTER_BUFFER_MS) or 0), "estimated"

@@ -27,6 +27,7 @@ TURN_COMMITTED: Final = "turn_committed"
 RETRIEVAL_START: Final = "retrieval.start"
 RETRIEVAL_END: Final = "retrieval.end"
 SPEC_STARTED: Final = "spec_started"
+ACKNOWLEDGED: Final = "acknowledged"
 FIRST_AUDIO_SENT: Final = "first_audio_sent"
 LAST_AUDIO_SENT: Final = "last_audio_sent"
 CLIENT_PLAYBACK_STARTED: Final = "client_playback_started"
@@ -92,6 +93,8 @@ WORDS_GENERATED: Final = "words_generated"
 WORDS_RELEASED: Final = "words_released"
 WORDS_DELIVERED: Final = "words_delivered"
 WORDS_HEARD: Final = "words_heard"
+FILLERS: Final = "fillers"
+"""Phrases that were spoken while a tool ran."""
 HEARD_BY: Final = "heard_by"
 """Who says how much was played: the server's estimate ("estimated"), or the client ("reported")."""
 WORDS_BY: Final = "words_by"
@@ -192,6 +195,7 @@ OVERLOADED: Final = "overloaded"
 CONTEXT_DROPPED: Final = "context.dropped"
 PROVIDER_FALLBACKS: Final = "provider.fallbacks"
 PROVIDER_STALLS: Final = "provider.stalls"
+INTERJECTIONS: Final = "interjections"
 PROVIDER_CONNECTIONS: Final = "provider.connections"
 OVERRIDES_REFUSED: Final = "overrides.refused"
 AUDIO_DELTAS: Final = "audio.deltas"
@@ -219,6 +223,7 @@ COUNTERS: Final[dict[str, str | None]] = {
     PROVIDER_FALLBACKS: "stage",
     PROVIDER_STALLS: "stage",
     PROVIDER_CONNECTIONS: "outcome",
+    INTERJECTIONS: "kind",
     OVERRIDES_REFUSED: "what",
     FEED_EVENTS: "outcome",
     FEED_DECISIONS: "outcome",

@@ -18,6 +18,7 @@ from agents.interfaces import (
     ToolCall,
     Transcript,
 )
+from sessions.pipeline.acknowledging import Acknowledger
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.conversation import Conversation
 from sessions.pipeline.deciding import Deciding, Decision
@@ -81,7 +82,8 @@ from sessions.pipeline.messages import (
     TruncateItem,
 )
 from sessions.pipeline.outbox import Outbox
-from sessions.pipeline.planning import make_plan
+from sessions.pipeline.phrasebook import Phrasebook
+from sessions.pipeline.planning import make_plan, spoken_by
 from sessions.pipeline.recorder import Recorder
 from sessions.pipeline.records import Journal
 from sessions.pipeline.replying import BUG, Reply, Status, first_of
@@ -172,6 +174,7 @@ class LiveSession:
         journal: Journal,
         clock: Callable[[], float],
         new_id: Callable[[str], str],
+        phrasebook: Phrasebook | None = None,
     ) -> None:
         self._agent = agent
         self._identity = identity
@@ -185,6 +188,7 @@ class LiveSession:
         )
         self._window = Window(agent.spec)
         self._warmth = Warmth(agent.prepare)
+        self._acknowledger = Acknowledger(agent.spec, agent.tts, phrasebook or Phrasebook())
         self._cache_key = new_id("conv")
         self._inbox: Inbox[_Inward] = Inbox(bounds.inbox_messages)
         self._timers = Timers(self._inbox.post)
@@ -299,6 +303,7 @@ class LiveSession:
             async with asyncio.TaskGroup() as self._group:
                 self._group.create_task(self._listening.run(), name="listening")
                 self._warmth.renew(self._group)
+                self._acknowledger.prepare(self._group, spoken_by(self._agent.spec, self._config))
                 await self._converse()
                 raise _Ended
         except* _Ended:
@@ -443,6 +448,7 @@ class LiveSession:
 
     def _configure(self, config: SessionConfig) -> None:
         self._config = config
+        self._acknowledger.prepare(self._group, spoken_by(self._agent.spec, config))
         self._listening.configure(config.turn_detection, config.hints)
         self._release()
         self._outbox.put(Configured(config))
@@ -739,6 +745,8 @@ class LiveSession:
             marks=marks,
             new_id=self._new_id,
             gate=gate,
+            acknowledger=self._acknowledger,
+            number=self._turns.count,
         )
 
     def _on_tool_ended(self, call: ToolCall, output: str) -> None:

@@ -44,7 +44,7 @@ def make_plan(
         response_id=response_id,
         options=options,
         modality=modality,
-        voice=VoiceOptions(options.voice or config.voice or spec.tts.voice, config.speed),
+        voice=VoiceOptions(options.voice, config.speed) if options.voice else spoken_by(spec, config),
         request=ReplyRequest(
             messages,
             instructions,
@@ -60,6 +60,11 @@ def make_plan(
         turn_id=turn_id,
         user_end_sample=None if turn is None else turn.user_end_sample,
     )
+
+
+def spoken_by(spec: AgentSpec, config: SessionConfig) -> VoiceOptions:
+    """Who speaks in this session, unless a response asks for another voice."""
+    return VoiceOptions(config.voice or spec.tts.voice, config.speed)
 
 
 class _View:

@@ -109,6 +109,14 @@ class Ledger:
             spoken.end_ms = self.generated_ms + ms
         self.generated_ms += ms
 
+    def interject(self, text: str, ms: float) -> None:
+        """A segment that was made elsewhere comes before all that is still to be voiced. All before it has been."""
+        self.finish()
+        at = self.generated_ms
+        self._spoken.append(_Spoken(text, at, at + ms, [(at, 0)]))
+        self.generated_ms += ms
+        self.finish()
+
     def finish(self) -> None:
         """All audio of what was voiced is there."""
         if self._spoken and not self._spoken[-1].whole:

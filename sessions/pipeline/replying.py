@@ -31,8 +31,10 @@ from agents.interfaces import (
     VoiceOptions,
 )
 from agents.structured import MAX_OUTPUT, OutputSchema
+from sessions.pipeline.acknowledging import Acknowledger
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.conversation import Conversation
+from sessions.pipeline.filler import LOOK_S, Filler
 from sessions.pipeline.gate import Gate
 from sessions.pipeline.messages import (
     AudioOut,
@@ -54,6 +56,7 @@ from sessions.pipeline.pipes import Pipeline
 from sessions.pipeline.playback import Ledger, Played
 from sessions.pipeline.text import sentences
 from sessions.pipeline.window import tokens_of
+from telemetry import names
 from telemetry.trace import TurnMarks
 
 T = TypeVar("T")
@@ -94,7 +97,10 @@ class Plan:
 
 
 class Reply:
-    """Behind a closed `gate` it thinks and speaks, but nothing leaves it: no event, no item, no end."""
+    """Behind a closed `gate` it thinks and speaks, but nothing leaves it: no event, no item, no end.
+
+    `number` counts the session's turns, so that phrases take turns too.
+    """
 
     def __init__(
         self,
@@ -108,6 +114,8 @@ class Reply:
         marks: TurnMarks,
         new_id: Callable[[str], str],
         gate: Gate,
+        acknowledger: Acknowledger,
+        number: int,
     ) -> None:
         self.plan = plan
         self.marks = marks
@@ -122,7 +130,9 @@ class Reply:
         self.error: ProviderError | None = plan.failure
         self.message: MessageItem | None = None
         self._agent = agent
-        self._toolbox = toolbox
+        self._acknowledger = acknowledger
+        self._filler = Filler(agent.spec.filler, marks, start=number, busy_s=self._busy_s)
+        self._toolbox = self._filler.watch(toolbox)
         self._conversation = conversation
         self._outbox = outbox
         self._bounds = bounds
@@ -134,6 +144,8 @@ class Reply:
         self._outputs: list[MessageItem | CallItem] = []
         self._segments: list[str] = []
         self._begun = 0
+        self._interjected = 0
+        self._answered = False
         self._sources: list[Source] = []
         self._audio: list[Audio] = []
         self._written = ""
@@ -225,7 +237,7 @@ class Reply:
         if self.error is None:
             try:
                 async with asyncio.timeout(self._patience_s()) as self._limit:
-                    await self._speak(self._thoughts())
+                    await self._speak(self._thoughts(), thinking=self.plan.script is None)
                     self._check_due()
             except* ProviderError as group:
                 self.error = first_of(group)
@@ -266,7 +278,7 @@ class Reply:
         except* ProviderError:
             pass  # the voice itself is what failed: the failed response says why
 
-    async def _speak(self, words: AsyncGenerator[str, None]) -> None:
+    async def _speak(self, words: AsyncGenerator[str, None], *, thinking: bool = False) -> None:
         if self.plan.modality == "text":
             async with aclosing(words):
                 if self.plan.output is not None:
@@ -279,14 +291,16 @@ class Reply:
         latency, bounds = self._agent.spec.latency, self._bounds
         async with Pipeline() as p:
             thought = p.stage("think", words, bounds.words_ahead)
-            lines = p.stage("sentences", self._lines(thought), bounds.segments_ahead)
+            lines = p.stage("sentences", self._lines(self._filler.among(thought)), bounds.segments_ahead)
             voiced = self._agent.tts.synthesize(lines, self.plan.voice, self.marks)
             pieces = recut(voiced, first_ms=latency.first_delta_ms, ms=latency.delta_ms)
             speech = p.stage("synthesize", self._voiced(pieces), bounds.tts_chunks)
-            while (piece := await self._next(speech)) is not None:
+            piece = await (self._first(speech) if thinking else self._next(speech))
+            while piece is not None:
                 await self._gate.passed()
                 await self.pacer.release(piece.audio.ms)
                 await self._say(piece)
+                piece = await self._next(speech)
         await self._gate.passed()
         self.ledger.finish()
         while self._begun < len(self._segments):
@@ -364,7 +378,7 @@ class Reply:
                         self.hang_up = True
 
     async def _lines(self, words: AsyncIterator[str]) -> AsyncGenerator[Segment, None]:
-        offset = len(self._segments)
+        offset = len(self._segments) - self._interjected
         async with aclosing(sentences(words, self._agent.spec.latency.first_chunk)) as segments:
             async for segment in segments:
                 self._segments.append(segment.text)
@@ -375,7 +389,7 @@ class Reply:
     async def _voiced(self, speech: AsyncGenerator[Speech, None]) -> AsyncGenerator[Speech, None]:
         async with aclosing(speech):
             async for piece in speech:
-                self.ledger.voice(piece.segment_id, piece.audio.ms, piece.text_offset)
+                self.ledger.voice(piece.segment_id + self._interjected, piece.audio.ms, piece.text_offset)
                 yield piece
 
     def _call(self, call: ToolCall) -> None:
@@ -426,28 +440,61 @@ class Reply:
             self._write(text)
 
     async def _say(self, piece: Speech) -> None:
-        self._begin_segments(piece.segment_id + 1)
-        message = self._open_message()
-        first = self.ledger.released_ms == 0
-        plan = self.plan
-        if first and plan.due is not None and self._limit is not None:
+        self._begin_segments(piece.segment_id + 1 + self._interjected)
+        first, self._answered = not self._answered, True
+        if first and self.plan.due is not None and self._limit is not None:
             self._limit.reschedule(asyncio.get_running_loop().time() + self._bounds.reply_s)
+        await self._send(piece.audio, begins_answer=first)
+        self.marks.stamp("first_audio_sent")
+        self.marks.move("last_audio_sent")
+
+    async def _send(self, audio: Audio, *, begins_answer: bool) -> None:
+        message, plan = self._open_message(), self.plan
         await self._outbox.put_audio(
             AudioOut(
                 self.id,
                 message.id,
                 self._message_index,
-                piece.audio,
-                plan.turn_id if first else None,
-                plan.user_end_sample if first else None,
+                audio,
+                plan.turn_id if begins_answer else None,
+                plan.user_end_sample if begins_answer else None,
             ),
             self.ledger.deliver,
         )
-        self.ledger.release(piece.audio.ms)
+        self.ledger.release(audio.ms)
         if self.ledger.released_ms <= self._bounds.item_audio_ms:
-            self._audio.append(piece.audio)
-        self.marks.stamp("first_audio_sent")
-        self.marks.move("last_audio_sent")
+            self._audio.append(audio)
+
+    async def _first(self, speech: AsyncIterator[Speech]) -> Speech | None:
+        """The first of the answer; if that is not there in time, after a phrase that is."""
+        if self._acknowledger.silent:
+            return await self._next(speech)
+        await self._gate.passed()
+        try:
+            async with asyncio.timeout(self._acknowledger.wait_s(self.marks)):
+                return await self._next(speech)
+        except TimeoutError:
+            await self._acknowledge()
+        return await self._next(speech)
+
+    async def _acknowledge(self) -> None:
+        """Say the session's next phrase, unless the answer is there after all."""
+        clip = None if self.ledger.generated_ms else self._acknowledger.take(self.plan.voice)
+        if clip is None:
+            return
+        self._segments.insert(self._begun, clip.text)
+        self._interjected += 1
+        self.ledger.interject(clip.text, clip.audio.ms)
+        self._begin_segments(self._begun + 1)
+        latency = self._agent.spec.latency
+        async for piece in recut(_alone(clip.audio), first_ms=latency.first_delta_ms, ms=latency.delta_ms):
+            await self.pacer.release(piece.audio.ms)
+            await self._send(piece.audio, begins_answer=False)
+            self.marks.stamp(names.ACKNOWLEDGED)
+
+    def _busy_s(self) -> float:
+        """How long the listener has something to hear; what is not voiced yet is looked for again soon."""
+        return LOOK_S if self._begun < len(self._segments) else self.pacer.unplayed_ms() / 1000
 
     # --- ending ---
 
@@ -494,7 +541,8 @@ class Reply:
         self._outputs[self._outputs.index(message)] = done = MessageItem(message.id, "assistant", (said,), item_status)
         self.message = done
         if self._audio and self.plan.options.in_conversation:
-            self._conversation.keep_audio(done.id, join(self._audio, self._audio[0].rate))
+            rate = self._audio[0].rate  # an apology may come in another voice
+            self._conversation.keep_audio(done.id, join([audio.resampled(rate) for audio in self._audio], rate))
         self._finish_output(done, self._message_index)
         if self.plan.modality == "audio":
             self._conversation.update(
@@ -519,6 +567,10 @@ class Reply:
             self._conversation.update(item)
             previous = self._conversation.previous(item.id)
         self._outbox.put(OutputDone(self.id, item, index, self.plan.modality, in_conversation, previous))
+
+
+async def _alone(audio: Audio) -> AsyncGenerator[Speech, None]:
+    yield Speech(audio, 0)
 
 
 async def _recite(text: str) -> AsyncGenerator[str, None]:

@@ -50,9 +50,10 @@ def cut(text: str, *, clause: bool) -> int:
     `clause` is for those that are waited for: it also accepts a comma, colon or dash after a word, so that
     "Sure," can be spoken while the rest is being thought of, and a full stop without what follows it.
     """
-    ends = [match.end() for match in _SENTENCE.finditer(text) if _is_sentence_end(text, match)][:1]
+    start = len(text) - len(text.lstrip())
+    ends = [match.end() for match in _SENTENCE.finditer(text, start) if _is_sentence_end(text, match)][:1]
     if clause:
-        ends += [match.end() for match in _CLAUSE.finditer(text)][:1]
+        ends += [match.end() for match in _CLAUSE.finditer(text, start)][:1]
         ends += [len(text)] if _ends_here(text) else []
     if ends:
         return min(ends)
@@ -70,8 +71,6 @@ async def sentences(
     async for word in words:
         held += word
         while end := cut(held, clause=first == "clause" and given < CLAUSES_FOR):
-            if not held[:end].strip():
-                break
             yield Segment(count, held[:end])
             given += letters(held[:end].strip())
             held, count = held[end:], count + 1

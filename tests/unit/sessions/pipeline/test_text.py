@@ -60,6 +60,7 @@ def test_clauses_are_spoken_at_once_until_there_is_speech_in_hand() -> None:
         ("It costs 1,000, or 3.5 each, today.", ["It costs 1,000, or 3.5 each,", " today."]),
         ("At 10:30, Dr. Smith, as ever.", ["At 10:30, Dr. Smith,", " as ever."]),
         ("No. We close at five.", ["No.", " We close at five."]),
+        ("\n\nSure, it is nine. So.", ["\n\nSure,", " it is nine.", " So."]),
         ("See No. 5 there. Or Fig. 2 of it.", ["See No. 5 there.", " Or Fig. 2 of it."]),
         ("Ask Capt. Kirk. Yes.", ["Ask Capt. Kirk.", " Yes."]),
         ("The U.S. is big. So?", ["The U.S. is big.", " So?"]),
