@@ -48,8 +48,12 @@ class Weather:
         return out
 
     def round_trip_s(self, at: float) -> float:
-        """What a question that enters at `at` and is answered at once takes."""
-        return self.out_at("down", self.out_at("up", at)) - at
+        """What takes a question, entering at `at` in the midst of others, that is answered at once and so too."""
+        return self._behind_others("down", self._behind_others("up", at)) - at
+
+    def _behind_others(self, way: Way, at: float) -> float:
+        longest = (self.delay_ms + self.jitter_ms + self.stall_ms) / 1000
+        return max(self.out_at(way, at - n * SLOT_S) for n in range(int(min(at, longest) / SLOT_S) + 1))
 
     def stalls(self) -> Iterator[tuple[float, float]]:
         """When each begins and ends."""

@@ -35,6 +35,8 @@ ANSWERS: Final = 30
 VOICE_SPEED: Final = 5.0
 LATENCY: Final = Latency()
 GUESSED_AT_MOST_MS: Final = 60.0
+DECISIVE_S: Final = 0.15
+"""Into the interruption: without what is said there it would not be one."""
 
 LINES: Final = {
     "good: 20 ± 2 ms": Weather(delay_ms=20, jitter_ms=2, stall_ms=0),
@@ -116,7 +118,7 @@ def print_gaps(name: str, weather: Weather, seeds: int, buffer: Path) -> None:
 
 
 async def interrupt(me: Client, line: BadLine, clip: Audio, after_ms: float) -> tuple[float, float, float]:
-    """Speak over the running reply: ms from the onset to the hold, to the clear, and the line's round trip then."""
+    """Speak over the running reply: ms from the onset to the hold, to the clear, and a round trip of what decides."""
     await me.quiet_until("response.output_audio.delta")
     await me.quiet(after_ms)
     async with asyncio.TaskGroup() as group:
@@ -124,7 +126,7 @@ async def interrupt(me: Client, line: BadLine, clip: Audio, after_ms: float) -> 
         group.create_task(me.play(clip))
         held, _ = await me.until("repartee.hold", where=lambda event: event["state"] == "held")
         cleared, _ = await me.until("input_audio_buffer.speech_started")
-    trip_s = line.weather.round_trip_s(onset - line.began)
+    trip_s = line.weather.round_trip_s(onset + DECISIVE_S - line.began)
     return (held - onset) * 1000, (cleared - onset) * 1000, trip_s * 1000
 
 

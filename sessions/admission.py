@@ -58,4 +58,4 @@ class Door:
 
     def admit(self) -> None:
         """Count one who came in."""
-        self._arrivals -= 1
+        self._arrivals = max(0.0, self._arrivals - 1)

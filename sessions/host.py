@@ -142,8 +142,13 @@ class SessionHost:
             refuse(reason)
 
     def why_full(self) -> str | None:
-        """Which bound no session can be opened for just now, as it is counted; None if one can."""
-        return "sessions" if len(self._sessions) >= self.bounds.sessions else self.headroom.door.refusal()
+        """Which bound no session can be opened for just now, as it is counted; None if one can.
+
+        The first may always come in: it slows nobody down.
+        """
+        if len(self._sessions) >= self.bounds.sessions:
+            return "sessions"
+        return self.headroom.door.refusal() if self._sessions else None
 
     def control(self, session_id: str) -> SessionControl | None:
         """What steers a session; None if it is not in this process. Remote ones will be found here too."""

@@ -38,7 +38,7 @@ class Bounds:
     sessions: int = 200
     arrivals_at_once: int = 20
     arrivals_per_s: float = 10.0
-    loop_lag_ms: float = 15.0
+    loop_lag_ms: float = 20.0
     loop_busy: float = 0.85
     audio_lateness_ms: float = 30.0
     vad_delay_ms: float = 80.0

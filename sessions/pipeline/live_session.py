@@ -19,6 +19,7 @@ from agents.interfaces import (
     Transcript,
 )
 from sessions.pipeline.acknowledging import Acknowledger
+from sessions.pipeline.aside import Aside
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.conversation import Conversation
 from sessions.pipeline.deciding import Deciding, Decision
@@ -210,6 +211,7 @@ class LiveSession:
             self._outbox,
             worth_keeping=lambda turn: turn.kind != "event" or self._deciding.records(turn),
         )
+        self._aside = Aside(self._outbox)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._reply: Reply | None = None
         self._side: dict[str, Reply] = {}
@@ -324,6 +326,7 @@ class LiveSession:
             self._outbox.put(ErrorOccurred(self._fault, "server_error", kind="server_error"))
         self.ended_by = reason
         self._recorder.closed(reason)
+        self._aside.release()
         self._outbox.put(SessionEnded(reason))
 
     # --- the loop ------------------------------------------------------------------------------------
@@ -350,6 +353,11 @@ class LiveSession:
                     self._on_heard(message)
             self._carry_out_deferred()
             self._decide()
+            if not self._has_more_to_say():
+                self._aside.release()
+
+    def _has_more_to_say(self) -> bool:
+        return self._reply is not None and not self._reply.closed and self._reply.plan.modality == "audio"
 
     def _carry_out_deferred(self) -> None:
         """Commands whose commits are done, for as long as there is room for their answers."""
@@ -399,8 +407,8 @@ class LiveSession:
                 self._conversation.delete(item_id)
                 self._outbox.put(ItemDeleted(item_id))
             case RetrieveItem(item_id):
-                item = self._conversation.get(item_id)
-                self._outbox.put(ItemRetrieved(item, self._conversation.audio_of(item_id)))
+                found = ItemRetrieved(self._conversation.get(item_id), self._conversation.audio_of(item_id))
+                self._aside.put(found, speaking=self._has_more_to_say())
             case TruncateItem():
                 self._truncate(command)
             case CreateResponse():

@@ -15,6 +15,7 @@ from agents.models import Agent
 from agents.providers.local.models import LocalModels, LocalOptions
 from agents.providers.openai_compatible.client import Clients
 from sessions import host
+from sessions.cluster.handles import LocalHandle
 from sessions.host import SessionHost
 from sessions.journal import DatabaseJournal
 from sessions.models import ApiKey, ItemText, Session
@@ -266,6 +267,8 @@ def test_the_list_shows_how_full_this_process_is(
         assert "0 sessions live. New sessions are taken." in html
         assert "<td>wait for the VAD</td>" in html
         one.headroom.door.admit()
+        assert "New sessions are taken." in page(staff, "voice_sessions_session_changelist")
+        one._sessions["sess_1"] = cast(LocalHandle, None)
         assert "New sessions are refused: many came at once." in page(staff, "voice_sessions_session_changelist")
     finally:
         models.close()
