@@ -493,8 +493,9 @@ class Reply:
             self.marks.stamp(names.ACKNOWLEDGED)
 
     def _busy_s(self) -> float:
-        """How long the listener has something to hear; what is not voiced yet is looked for again soon."""
-        return LOOK_S if self._begun < len(self._segments) else self.pacer.unplayed_ms() / 1000
+        """How long the listener has something to hear; what is not voiced, or not wanted, yet is looked for again."""
+        unheard = self._begun < len(self._segments) or not self._gate.is_open
+        return LOOK_S if unheard else self.pacer.unplayed_ms() / 1000
 
     # --- ending ---
 

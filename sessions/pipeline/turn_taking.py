@@ -23,9 +23,9 @@ PAUSE_MS = 192
 """After six windows of silence the words so far are worth transcribing."""
 MIN_SPEECH_MS = 200
 """Less speech than this is not worth words: Whisper invents text from noise."""
-LULLS_MS = (32, 64, 96, 128)
-"""How long the voice must have dipped for the first lull, the second, and so on, so that the gaps inside of words do
-not each cost a transcription. After as many in a row there is none for a while."""
+LULLS_MS = (32, 32, 64, 96)
+"""How long the voice must have dipped, or it must be quiet, for the first lull, the second, and so on, so that the gaps
+inside of words do not each cost a transcription. After as many in a row there is none for a while."""
 LULL_FORGOTTEN_MS = 3_000
 """Audio after which one lull in vain is forgotten."""
 FALSE_START_MS = 64
@@ -335,16 +335,20 @@ class TurnTaker:
             if speaking:
                 self._in_lull, self._dip, self._words = False, 0, None
             return [Stirred()] if speaking else []
+        return self._lull(self._dip / SAMPLES) if dipped else []
+
+    def _lull(self, ms: float) -> list[TurnSignal]:
+        """A lull, if one begins after `ms` of a dip or of quiet."""
         before = math.ceil(self._in_vain)
         enough = self._lulls and self.speech_ms >= MIN_SPEECH_MS and before < len(LULLS_MS)
-        if not dipped or not enough or self._dip / SAMPLES < LULLS_MS[before]:
+        if self._in_lull or not enough or ms < LULLS_MS[before]:
             return []
         self._in_lull, self._in_vain = True, self._in_vain + 1
         return [Lull(self.last_speech)]
 
     def _pause(self) -> list[TurnSignal]:
         if self.silence_ms < (DOUBT_PAUSE_MS if self._doubted else min(PAUSE_MS, self.wait_ms())):
-            return []
+            return self._lull(self.silence_ms)
         self._state, self._in_lull = _State.PAUSED, False
         return [Paused(self.last_speech), *self._decide_doubt(), *self._decide_end()]
 

@@ -16,7 +16,7 @@ from agents.build import VoiceAgent
 from agents.errors import ContextFull
 from agents.interfaces import CompletionOptions, LLMOutput, Message, TextDelta, ToolCall, ToolResult, ToolSpec
 from agents.providers.scripted import Fault, ScriptedEndOfTurn, ScriptedLLM, ScriptedSTT, ScriptedTTS
-from agents.spec import AgentSpec, FeedSpec, Latency, LLMSpec, TurnDetection
+from agents.spec import AgentSpec, FeedSpec, FillerSpec, Latency, LLMSpec, TurnDetection
 from agents.tools.schema import Arguments
 from agents.tools.toolbox import AgentToolbox, ServerTool
 from sessions.pipeline.messages import (
@@ -413,6 +413,19 @@ def test_a_tool_that_an_adopted_answer_began_early_outlives_an_interruption() ->
             await talk.until_while_silent(ResponseDone, where=lambda done: done.status == "completed")
             await talk.silence(1000)
             assert tools.finished == 1
+
+    run(talk_once())
+
+
+@pytest.mark.parametrize("takes_s", [0.35, 1.5])
+def test_a_filler_is_for_a_listener_who_waits(takes_s: float) -> None:
+    async def talk_once() -> None:
+        tools = Tools(side_effects=False, takes_s=takes_s)
+        agent = tools.agent(filler=FillerSpec(phrases=("One moment.",), after_ms=200))
+        async with conversation(agent) as talk:
+            await talk.speak(1000)
+            await talk.until_while_silent(ResponseDone)
+            assert talk.said().startswith("Seven." if takes_s < 1 else "One moment. ")
 
     run(talk_once())
 

@@ -155,7 +155,6 @@ class OpenAILLM:
         usage: Usage | None = None
         while (chunk := await self._client.wait(due, anext(stream, None))) is not None:
             marks.stamp(f"{mark}.first_chunk")
-            due = self._client.next_due()
             usage = _usage(chunk) or usage
             delta, finish = self._parse(chunk)
             if delta is not None and (delta.content or delta.tool_calls):
@@ -169,6 +168,7 @@ class OpenAILLM:
                 marks.stamp(f"{mark}.end")
                 usage = await self._late_usage(stream) or usage
                 break
+            due = self._client.next_due()  # the reader's time is not the model's
         else:
             raise broken_off(self._client.account)
         if usage is not None:
