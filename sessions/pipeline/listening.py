@@ -130,6 +130,10 @@ class Listening:
 
     # --- from the session ---
 
+    def has_room(self, command: AudioCommand) -> bool:
+        """Whether `put` would not wait."""
+        return self._pipe.has_room(command)
+
     async def put(self, command: AudioCommand) -> None:
         """Queue audio, a commit or a clear; waits while the pipe is full."""
         await self._pipe.put(command, self._clock())
