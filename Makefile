@@ -57,6 +57,10 @@ bench: $(DEV_STAMP)  ## print the figures that docs/ quotes
 	    name=$$(basename "$$file" .py); echo "== $$name"; $(BIN)/python -m "benchmarks.$$name"; \
 	done
 
+.PHONY: bench-table
+bench-table: $(DEV_STAMP)  ## the table of figures beside a peer and the floor (BENCH_ARGS="--only latency --quick")
+	@$(BIN)/python -m benchmarks.table $(BENCH_ARGS)
+
 .PHONY: lock
 lock: $(DEV_STAMP)  ## write the lock files anew; UPGRADE=1 takes the newest versions
 	for name in requirements requirements-models requirements-gguf requirements-dev; do \

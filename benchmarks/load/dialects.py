@@ -13,13 +13,13 @@ from websockets.frames import Opcode
 from benchmarks.load import protobuf
 from benchmarks.load.plan import Plan
 
-Kind = Literal["ready", "audio", "reply", "speech", "silence", "done", "error"]
+Kind = Literal["ready", "audio", "reply", "speech", "silence", "hold", "done", "error"]
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
     """`ready`: it listens. `audio`: `ms` of speech. `reply`: a new one begins. `speech`, `silence`: what its turn
-    detection found; a client clears its loudspeaker at `speech`. `done`: the reply is over."""
+    detection found; a client clears its loudspeaker at `speech`. `hold`: the reply waits. `done`: it is over."""
 
     kind: Kind
     ms: float = 0.0
@@ -64,7 +64,8 @@ class Realtime:
     }
 
     def address(self, plan: Plan) -> tuple[str, Mapping[str, str]]:
-        return f"{plan.url}/v1/realtime?model={plan.agent}", {"Authorization": f"Bearer {plan.key}"}
+        more = "&repartee=1" if plan.extensions else ""
+        return f"{plan.url}/v1/realtime?model={plan.agent}{more}", {"Authorization": f"Bearer {plan.key}"}
 
     def frame(self, pcm: bytes) -> bytes:
         return b'{"type":"input_audio_buffer.append","audio":"%s"}' % base64.b64encode(pcm)
@@ -75,6 +76,8 @@ class Realtime:
             characters = message.index(b'"', start) - start
             return Heard("audio", characters * 3 / 4 / (2 * self.rate) * 1000)
         event = json.loads(message)
+        if event["type"] == "repartee.hold":
+            return Heard("hold") if event["state"] == "held" else None
         kind = self._KINDS.get(event["type"])
         return Heard(kind, detail=_why(event)) if kind else None
 

@@ -21,7 +21,7 @@ class Plan:
 
     Each speaks every `period_s`, which must leave time for an answer and its silence, and pauses for `pause_ms` in
     the middle. Its first `warm_turns` do not count. `url` is that of the server ("ws://host:port"), `agent` the slug
-    of a Realtime session. `seed` fixes the moments and who says what.
+    of a Realtime session, with our own events if `extensions`. `seed` fixes the moments and who says what.
     """
 
     url: str
@@ -30,6 +30,7 @@ class Plan:
     key: str = ""
     agent: str = ""
     dialect: DialectName = "realtime"
+    extensions: bool = False
     ramp_s: float = 2.0
     period_s: float = 12.0
     pause_ms: float = 0.0

@@ -30,6 +30,15 @@ class Run:
     void: str
     visits: list[Visit]
 
+    def told(self) -> str:
+        """In a line."""
+        seen = self.summary
+        latency = "no answer" if seen.p50_ms is None else f"{seen.p50_ms:.0f} / {seen.p95_ms:.0f} ms"
+        return (
+            f"{self.plan.sessions} sessions: {latency}; {seen.turns} turns, {seen.unanswered} unanswered, "
+            f"{seen.cut} cut, {seen.refused} refused; gap {seen.gap_ms:.0f} ms"
+        )
+
 
 def load(plan: Plan) -> Run:
     """Blocks until the run is over: a moment for the processes to start, the ramp, and the seconds asked for."""

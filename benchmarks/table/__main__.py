@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Final
 
 import benchmarks.table
-from benchmarks.table import density, latency, machine, memory
+from benchmarks.table import admission, barge_in, density, latency, machine, memory
 from benchmarks.table.bench import ATTEMPTS, QUICK, Bench, Sizes
 from benchmarks.table.rows import Row, markdown
 
 PARTS: Final[Mapping[str, Callable[[Bench], list[Row]]]] = {
     "latency": latency.measure,
+    "barge-in": barge_in.measure,
     "density": density.measure,
     "memory": memory.measure,
+    "admission": admission.measure,
 }
 
 
@@ -32,6 +34,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="of A B A B …")
     parser.add_argument("--attempts", type=int, default=ATTEMPTS, help="at a run that is void")
     parser.add_argument("--keep-void", action="store_true", help="void runs enter the table, which then says so")
+    parser.add_argument("--no-peer", action="store_true", help="which is installed from the network when first needed")
     parser.add_argument("--out", type=Path, help="a folder for the raw files; default: benchmark-TIME")
     options = parser.parse_args()
     chosen = options.only.split(",")
@@ -41,7 +44,7 @@ def main() -> None:
     sizes = sizes.changed(rounds=options.rounds)
     folder = options.out or Path(f"benchmark-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     folder.mkdir(parents=True, exist_ok=True)
-    print(run(Bench(folder, sizes, options.attempts, options.keep_void), chosen))
+    print(run(Bench(folder, sizes, options.attempts, options.keep_void, peer=not options.no_peer), chosen))
 
 
 def run(bench: Bench, chosen: list[str]) -> str:

@@ -6,15 +6,30 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from benchmarks.load.run import Run
 from benchmarks.stand import Stand
-from benchmarks.table.watch import Watch, watching
+from benchmarks.table.watch import watching
 
 ATTEMPTS: Final = 3
+
+
+class Found(Protocol):
+    """What a run gave: a frozen dataclass. `void` says why it stands for nothing, or is empty."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def void(self) -> str: ...
+
+    def told(self) -> str:
+        """In a line."""
+
+
+F = TypeVar("F", bound=Found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +63,17 @@ QUICK: Final = Sizes(
 @dataclass(frozen=True, slots=True)
 class Bench:
     """Raw files go into `folder`, a line of JSON a run, a file a part. Void runs are among them, and say why; they
-    are tried again up to `attempts` times, and left out of the table unless `keep_void`."""
+    are tried again up to `attempts` times, and left out of the table unless `keep_void`. `peer`: is it measured too?
+    `capacity`: sessions that a server was found to hold, for the parts that come after."""
 
     folder: Path
     sizes: Sizes
     attempts: int = ATTEMPTS
     keep_void: bool = False
+    peer: bool = True
+    capacity: dict[str, int] = field(default_factory=dict)
 
-    def counts(self, run: Run) -> bool:
+    def counts(self, run: Found) -> bool:
         """Whether its figures enter the table."""
         return self.keep_void or not run.void
 
@@ -68,36 +86,20 @@ class Bench:
             file.write(json.dumps(values) + "\n")
 
     def load(self, part: str, stand: Stand, **values: Any) -> Run:
-        """A run that is not void, or the last of three: then its `void` still says why."""
+        """A run that is not void, or the last one tried: then its `void` still says why."""
         return self.steady(part, stand.name, lambda: stand.load(**values))
 
-    def steady(self, part: str, name: str, run: Callable[[], Run]) -> Run:
+    def steady(self, part: str, name: str, run: Callable[[], F]) -> F:
         for attempt in range(1, self.attempts):
             if not (found := self._tried(part, name, run, attempt)).void:
                 return found
         return self._tried(part, name, run, self.attempts)
 
-    def _tried(self, part: str, name: str, run: Callable[[], Run], attempt: int) -> Run:
+    def _tried(self, part: str, name: str, run: Callable[[], F], attempt: int) -> F:
         with watching() as watch:
             found = run()
-        found = _judged(found, watch)
+        faults = [fault for fault in (found.void, watch.fault()) if fault]
+        found = replace(found, void="; ".join(faults))
         self.record(part, name=name, attempt=attempt, strangers=watch.shares, **asdict(found))
-        self.say(f"{part}: {name}, {found.plan.sessions} sessions: {told(found)}")
+        self.say("; ".join([f"{part}: {name}, {found.told()}", *([f"VOID: {found.void}"] if faults else [])]))
         return found
-
-
-def told(run: Run) -> str:
-    """A run in a line."""
-    seen = run.summary
-    parts = [
-        "no answer" if seen.p50_ms is None else f"{seen.p50_ms:.0f} / {seen.p95_ms:.0f} ms",
-        f"{seen.turns} turns, {seen.unanswered} unanswered, {seen.cut} cut, {seen.refused} refused",
-        f"gap {seen.gap_ms:.0f} ms",
-        *([f"VOID: {run.void}"] if run.void else []),
-    ]
-    return "; ".join(parts)
-
-
-def _judged(run: Run, watch: Watch) -> Run:
-    faults = [fault for fault in (run.void, watch.fault()) if fault]
-    return replace(run, void="; ".join(faults))

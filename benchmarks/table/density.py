@@ -67,7 +67,7 @@ class Climb:
         return any(self._held_once(sessions) for _ in range(2))
 
     def _held_once(self, sessions: int) -> bool:
-        seconds = max(self.bench.sizes.crowd_seconds, 2.5 * PERIOD_S)
+        seconds = self.bench.sizes.crowd_seconds
         return held(
             self._run(sessions, seconds=seconds, ramp_s=2.0 + sessions / 10, period_s=PERIOD_S), self.alone_p95_ms
         )
@@ -95,8 +95,8 @@ def measure(bench: Bench) -> list[Row]:
     """The servers come one after the other: each climb is long, and each run in it is judged for itself."""
     with ExitStack() as up:
         base_url = up.enter_context(scripted())
-        peer = Climb(bench, up.enter_context(pipecat(base_url)))
-        theirs = peer.climb(first=4)
+        peer = Climb(bench, up.enter_context(pipecat(base_url))) if bench.peer else None
+        theirs = peer.climb(first=4) if peer else 0
         stand = up.enter_context(repartee(base_url, AGENTS))
         ours = Climb(bench, stand, agent="bench")
         mine = ours.climb(first=16)
@@ -104,13 +104,14 @@ def measure(bench: Bench) -> list[Row]:
         with_model = semantic.climb(first=16)
         floor = Climb(bench, up.enter_context(relay(answer_ms=2_500)), part="floor")
         floor.holds(max(mine, with_model, theirs, 1))
+    bench.capacity.update({"Repartee": mine, "Pipecat": theirs})
     figure = "sessions a core, p95 within 100 ms of one session's, no gap over 60 ms"
     at = max(floor.at)
     return [
         Row(
             name,
             f"{most} ({climb.at_most(most)})",
-            f"{theirs} ({peer.at_most(theirs)})",
+            f"{theirs} ({peer.at_most(theirs)})" if peer else "–",
             times(most, theirs),
             f"at {at}: {floor.at_most(at)}",
             "≥ 60",

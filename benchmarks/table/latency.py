@@ -55,20 +55,19 @@ def measure(bench: Bench) -> list[Row]:
     with ExitStack() as up:
         base_url = up.enter_context(scripted())
         ours = up.enter_context(repartee(base_url, AGENTS))
-        peer = up.enter_context(pipecat(base_url))
         floor = up.enter_context(relay(answer_ms=2_500))
         cases = {
-            "peer": Case(peer),
+            **({"peer": Case(up.enter_context(pipecat(base_url)))} if bench.peer else {}),
             "floor": Case(floor),
             **{agent.slug: Case(ours, agent.slug) for agent in AGENTS},
         }
         for _ in range(bench.sizes.rounds):
             for case in cases.values():
-                _turn(bench, case, base_url)
+                take_turn(bench, case, base_url)
         return [*_rows(cases), *_guard(bench, ours, base_url)]
 
 
-def _turn(bench: Bench, case: Case, base_url: str) -> None:
+def take_turn(bench: Bench, case: Case, base_url: str) -> None:
     began = time.monotonic()
     changes = {"agent": case.agent} if case.agent else {}
     values = {"seconds": bench.sizes.seconds, "ramp_s": 1.0, "period_s": PERIOD_S, "warm_turns": 1}
@@ -82,7 +81,7 @@ def _turn(bench: Bench, case: Case, base_url: str) -> None:
 
 
 def _rows(cases: dict[str, Case]) -> list[Row]:
-    peer, ten = cases["peer"], cases["ten"]
+    ten, peer = cases["ten"], cases.get("peer") or Case(cases["ten"].stand)
     floor = cases["floor"].spread()
     names = {
         "detection": ("turn detection past the silence wait", "≤ 35 / 60 ms"),
@@ -112,13 +111,16 @@ def _guard(bench: Bench, ours: Stand, base_url: str) -> list[Row]:
     """At least twenty utterances with a pause that is 30 ms shorter than the silence wait."""
     values = {"sessions": GUARD_SESSIONS, "seconds": GUARD_S, "period_s": 6.5, "pause_ms": GUARD_PAUSE_MS}
     mine = {name: bench.load("guard", ours, agent=name, **values).summary for name in ("ten", "ten-optimistic")}
-    with pipecat(base_url, rtvi=True) as peer:
-        theirs = bench.load("guard", peer, **values).summary
+    theirs = "–"
+    if bench.peer:
+        with pipecat(base_url, rtvi=True) as peer:
+            seen = bench.load("guard", peer, **values).summary
+            theirs = f"{seen.cut} of {seen.turns}"
     return [
         Row(
             f"guard: cut at an inner pause of {GUARD_PAUSE_MS} ms, agent {name}",
             f"{seen.cut} of {seen.turns}",
-            f"{theirs.cut} of {theirs.turns}",
+            theirs,
             reach="none",
         )
         for name, seen in mine.items()

@@ -23,22 +23,23 @@ def slope_mb(few: tuple[int, float], many: tuple[int, float]) -> float:
 
 def measure(bench: Bench) -> list[Row]:
     with scripted() as base_url:
-        ours = _slope(bench, partial(repartee, base_url))
-        peer = _slope(bench, partial(pipecat, base_url))
+        ours = slope(bench, partial(repartee, base_url))
+        peer = slope(bench, partial(pipecat, base_url)) if bench.peer else None
     few, many = bench.sizes.memory_sessions
     minutes = bench.sizes.talk_seconds / 60
     return [
         Row(
             f"RSS from {few} to {many} sessions, after a conversation of {minutes:.1f} minutes",
             f"{ours:.2f} MB a session",
-            f"{peer:.2f} MB a session",
-            times(peer, ours),
+            "–" if peer is None else f"{peer:.2f} MB a session",
+            "–" if peer is None else times(peer, ours),
             reach="≤ 3 MB; ≤ 1 MB with item audio not kept",
         )
     ]
 
 
-def _slope(bench: Bench, server: SERVER) -> float:
+def slope(bench: Bench, server: SERVER) -> float:
+    """MB a session."""
     few, many = (_rss_mb(bench, server, sessions) for sessions in bench.sizes.memory_sessions)
     return slope_mb(few, many)
 
