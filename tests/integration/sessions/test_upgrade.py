@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -14,8 +14,12 @@ from agents import services as agent_services
 from agents.errors import Overloaded
 from agents.spec import AgentSpec
 from project.asgi import application
-from sessions import auth, keys, services
+from sessions import auth, host, keys, services
+from sessions.admission import Door
 from sessions.auth import Authenticator, FailureLimit, RecentPrincipals
+from sessions.cluster.handles import LocalHandle
+from sessions.headroom import LOOP_LAG
+from telemetry import counters
 from tests.fakes.asgi import AsgiClient
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("guide")]
@@ -137,6 +141,31 @@ async def test_an_overload_and_a_database_away_are_503(monkeypatch: pytest.Monke
     assert (status, details["type"]) == (503, "server_error")
     assert headers[b"retry-after"] == b"5"
     assert "locked" not in details["message"]
+
+
+@pytest.mark.parametrize("can_deny", [True, False])
+@pytest.mark.parametrize("key", ["fixed", "sk_stranger"])
+async def test_a_process_that_is_behind_says_so_before_it_looks_at_the_key(
+    monkeypatch: pytest.MonkeyPatch, key: str, can_deny: bool
+) -> None:
+    owner = await host.current()
+    door = Door({LOOP_LAG: 10.0}, at_once=0, per_s=0)
+    door.observe({LOOP_LAG: 1_000.0}, 5.0)
+    monkeypatch.setattr(owner.headroom, "door", door)
+    monkeypatch.setitem(owner._sessions, "sess_inside", cast(LocalHandle, None))
+    before = counters.value("overloaded", LOOP_LAG)
+    sent = await knock(key=key, can_deny=can_deny)
+
+    if can_deny:
+        status, headers, error = denial(sent)
+        assert status == 503
+        assert 4 <= int(headers[b"retry-after"]) <= 8
+    else:
+        _, event, close = sent
+        error = json.loads(event["text"])["error"]
+        assert (close["code"], close["reason"]) == (1013, "server_overloaded")
+    assert (error["code"], error["type"]) == ("server_overloaded", "server_error")
+    assert counters.value("overloaded", LOOP_LAG) == before + 1
 
 
 @pytest.mark.parametrize(
