@@ -7,8 +7,10 @@ from contextlib import ExitStack
 
 import pytest
 from playwright.sync_api import Page, Route
+from websockets.sync.client import connect
 
 from tests.browser.chromium import Chromium, TalkPage, spoken
+from tests.conftest import StartServer
 from tests.fakes.realtime_server import Script, babble, realtime_server
 from tests.processes import Server
 
@@ -90,6 +92,18 @@ def test_the_server_refuses(script: Script, title: str, chromium: Chromium, live
         talk.start()
         assert title in talk.problem()
         assert_can_go_on(talk)
+
+
+def test_a_full_server(chromium: Chromium, start_server: StartServer) -> None:
+    """Its refusal of the WebSocket looks like any other to a page, which then asks whether there is room."""
+    server = start_server(REPARTEE_SESSIONS="1")
+    address, headers = f"{server.ws_url}/v1/realtime?model=guide", {"Authorization": f"Bearer {server.key}"}
+    with chromium.open(server.url, microphone=QUIET) as talk:
+        with connect(address, additional_headers=headers):
+            talk.start()
+            assert "lines are busy" in talk.problem()
+        talk.page.get_by_role("button", name="Try again").click()
+        talk.wait_for_state("speaking", "listening")
 
 
 def test_the_server_is_away(chromium: Chromium, live_server_process: Server) -> None:
