@@ -15,7 +15,15 @@ from agents.providers.local.runtime import RATE, Lazy, model_errors, onnx_sessio
 SECONDS = 8
 """The model looks at this much audio: its end, or with silence before it."""
 
-_features = FeatureExtractor(chunk_length=SECONDS)
+SAMPLES = SECONDS * RATE
+FRAMES = 800
+FFT, HOP = 400, 160
+"""Samples of one spectrum, and from one to the next."""
+HANN = np.hanning(FFT + 1)[:-1].astype(np.float32)
+
+_mel = FeatureExtractor(chunk_length=SECONDS).mel_filters
+_mel_of_one = _mel @ np.abs(np.fft.rfft(HANN)) ** 2
+"""Of a signal that is 1 throughout."""
 
 
 def load(threads: int) -> onnxruntime.InferenceSession:
@@ -24,18 +32,29 @@ def load(threads: int) -> onnxruntime.InferenceSession:
 
 
 def log_mel(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Whisper's log-mel features, shape (80, 800), of the last 8 s at zero mean and unit variance."""
-    recent = samples[-SECONDS * RATE :]
-    padded = np.pad(recent, (SECONDS * RATE - len(recent), 0))
+    """Whisper's log-mel features, shape (80, 800), of the last 8 s at zero mean and unit variance.
+
+    Most utterances are short, and the silence put before them has the same spectrum everywhere.
+    """
+    recent = samples[-SAMPLES:]
+    missing = SAMPLES - len(recent)
+    padded = np.pad(recent, (missing, 0))
     scaled = (padded - padded.mean()) / np.sqrt(padded.var() + 1e-7)
-    return np.asarray(_features(scaled, padding=0), np.float32)
+    silent = max(0, (missing - FFT // 2) // HOP)
+    heard = np.pad(scaled, FFT // 2, mode="reflect")[silent * HOP :]
+    windows = np.lib.stride_tricks.sliding_window_view(heard, FFT)[::HOP][: FRAMES - silent]
+    mel = np.empty((len(_mel), FRAMES), np.float32)
+    mel[:, :silent] = (scaled[0] ** 2 * _mel_of_one)[:, None]
+    mel[:, silent:] = _mel @ (np.abs(np.fft.rfft(windows * HANN)) ** 2).T
+    log = np.log10(np.maximum(mel, 1e-10))
+    return np.asarray((np.maximum(log, log.max() - 8) + 4) / 4, np.float32)
 
 
 def score(session: onnxruntime.InferenceSession, audio: Audio) -> float:
-    """The probability that the turn is complete. Takes about 0.1 s."""
+    """The probability that the turn is complete. Takes some 25 ms of one core."""
     if audio.rate != RATE:
         raise ValueError(f"smart-turn needs {RATE} Hz, got {audio.rate}")
-    recent = audio.slice(max(0, audio.samples - SECONDS * RATE))
+    recent = audio.slice(max(0, audio.samples - SAMPLES))
     with model_errors("smart-turn"):
         (logits,) = session.run(None, {"input_features": log_mel(recent.float32())[None]})
     return float(np.asarray(logits).item())
