@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
-from agents.spec import AgentSpec, LLMSpec, ToolRef
+from agents.spec import AgentSpec, LLMSpec, ToolRef, TurnDetection
 from agents.tools.builtin import BUILTINS
 
 SLUG = "guide"
@@ -83,6 +83,7 @@ def spec(account: LLMAccount | None) -> AgentSpec:
         greeting=_GREETING,
         brain="llm" if account else "answers",
         llm=LLMSpec(account=ACCOUNT, model=account.model) if account else LLMSpec(),
+        turn_detection=TurnDetection(type="semantic_vad"),
         tools=tuple(ToolRef(name=name) for name in BUILTINS),
         knowledge=(KNOWLEDGE,),
         store_text=True,

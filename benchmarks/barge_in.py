@@ -1,10 +1,10 @@
-"""How fast the agent stops, and whether it says a word after that.
+"""How fast the agent holds and stops, by turn detection, and whether it says a word after that.
 
     python -m benchmarks.barge_in
 
 Scripted HTTP providers, real Silero VAD, synthesised interruptions of recorded length at random moments.
-The clock runs from the first 10 ms of the interruption above -40 dBFS to the clear (speech_started)
-reaching the client.
+The clock runs from the first 10 ms of the interruption above -40 dBFS to `repartee.hold`, and to the clear
+(speech_started), reaching the client. benchmarks.false_stops has what should not stop it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import asyncio
 import random
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from agents.audio import Audio
+from agents.audio import Audio, join
 from benchmarks.harness import RATE, Client, apply_agent, client, providers, speech, summary
 from tests.processes import Server, server
 
@@ -35,16 +36,27 @@ def onset_ms(audio: Audio) -> float:
     return next(n for n, level in enumerate(levels) if level > 0.01) * 10.0
 
 
-async def interrupt(me: Client, clip: Audio, after_ms: float) -> float:
-    """Speak over the running reply; ms from the onset to the clear."""
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Ms from the onset of an interruption."""
+
+    hold: float
+    clear: float
+
+
+async def interrupt(me: Client, clip: Audio, after_ms: float) -> Delays:
+    """Speak over the running reply."""
     await me.quiet_until("response.output_audio.delta")
     await me.quiet(after_ms)
     async with asyncio.TaskGroup() as group:
         start = time.monotonic()
-        group.create_task(me.play(clip))
+        speaking = group.create_task(me.play(join([clip, Audio.silence(10_000, RATE)], RATE)))
+        held, _ = await me.until("repartee.hold", where=lambda event: event["state"] == "held")
         cleared, _ = await me.until("input_audio_buffer.speech_started")
+        await asyncio.sleep(1)
+        speaking.cancel()
     # play() sends a frame when its last sample has been spoken: the clip's first sample was spoken at `start`
-    return (cleared - start) * 1000 - onset_ms(clip)
+    return Delays(*((at - start) * 1000 - onset_ms(clip) for at in (held, cleared)))
 
 
 def stale(events: list[tuple[float, dict[str, Any]]]) -> int:
@@ -62,13 +74,15 @@ def stale(events: list[tuple[float, dict[str, Any]]]) -> int:
     return count
 
 
-async def measure(running: Server, count: int, seed: int) -> tuple[list[float], int]:
+async def measure(running: Server, detection: str, count: int, seed: int) -> tuple[list[Delays], int]:
     moments = random.Random(seed)
     clips = [speech(text) for text in INTERRUPTIONS]
-    delays: list[float] = []
+    delays: list[Delays] = []
     late = 0
     while len(delays) < count:
         async with client(running.ws_url, running.key) as me:
+            turns = {"type": detection}
+            await me.send("session.update", session={"type": "realtime", "audio": {"input": {"turn_detection": turns}}})
             await me.quiet(300)
             await me.play(clips[-1])
             await me.quiet_until("input_audio_buffer.speech_started")
@@ -86,28 +100,21 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    script = (
-        "--stt-ms",
-        "50",
-        "--llm-first-ms",
-        "50",
-        "--llm-tokens-per-s",
-        "200",
-        "--tts-first-ms",
-        "50",
-        "--tts-speed",
-        "20",
-    )
+    stt, llm = ("--stt-ms", "100"), ("--llm-first-ms", "50", "--llm-tokens-per-s", "200")
+    script = (*stt, *llm, "--tts-first-ms", "50", "--tts-speed", "20")
     with (
         tempfile.TemporaryDirectory() as name,
         server(data=Path(name)) as running,
-        providers(*script, "--reply", SPEECH) as base_url,
+        providers(*script, "--reply", SPEECH, "--transcript", "No, I meant tomorrow.") as base_url,
     ):
         running.wait_for("/readyz")
         apply_agent(running, base_url, Path(name))
-        delays, late = asyncio.run(measure(running, options.count, options.seed))
-    print(f"onset to clear, ms   {summary(delays)}")
-    print(f"stale audio deltas after the clear: {late} in {len(delays)} interruptions")
+        for detection in ("server_vad", "semantic_vad"):
+            delays, late = asyncio.run(measure(running, detection, options.count, options.seed))
+            print(detection)
+            print(f"  onset to hold, ms    {summary([one.hold for one in delays])}")
+            print(f"  onset to clear, ms   {summary([one.clear for one in delays])}")
+            print(f"  stale audio deltas after the clear: {late} in {len(delays)} interruptions")
 
 
 if __name__ == "__main__":

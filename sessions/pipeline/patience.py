@@ -18,10 +18,10 @@ SHORTEST_MS = 192
 """Six windows: with less silence than this no turn ends by what the model says of it."""
 WORDS_MS = 600
 """Up to this much silence the words are waited for: no answer can begin without them, and they may leave it open."""
-JUDGED_DONE = 0.5
+JUDGED_DONE = {"low": 0.8, "medium": 0.5, "auto": 0.5, "high": 0.5}
 """End-of-turn probability from which on the turn is over."""
-JUDGED_OPEN = 0.1
-"""Up to here patience is whole; from here on it shrinks towards SHORTEST_MS."""
+DOUBTFUL = 0.4
+"""So much less than that, and patience is whole; in between it shrinks towards SHORTEST_MS."""
 PATIENCE_MS = {"low": 2400, "medium": 1200, "auto": 1200, "high": 700}
 """Silence that ends a turn which seems unfinished, of a speaker not known yet."""
 
@@ -65,7 +65,8 @@ def wait_ms(
     patience = pace.patience(PATIENCE_MS[detection.eagerness])
     if more_to_come:
         return patience, "words"
-    reason: Reason = "model" if judged is not None and judged >= JUDGED_DONE else "maximum"
-    doubt = 1.0 if judged is None else (JUDGED_DONE - judged) / (JUDGED_DONE - JUDGED_OPEN)
+    done = JUDGED_DONE[detection.eagerness]
+    reason: Reason = "model" if judged is not None and judged >= done else "maximum"
+    doubt = 1.0 if judged is None else (done - judged) / DOUBTFUL
     wait = SHORTEST_MS + min(max(doubt, 0.0), 1.0) * (patience - SHORTEST_MS)
     return (max(wait, min(WORDS_MS, patience)) if words is None else wait), reason

@@ -37,7 +37,7 @@ RELEASE_MS = 128
 LOUD_MS = 64
 PROOF_MS = 192
 """Sound in the last LOUD_MS may be speech again: an s or an f is recognised up to this much later."""
-DOUBT_MS = 448
+DOUBT_MS = 512
 """So much speech over the agent is an interruption, whatever its words are."""
 DOUBT_PAUSE_MS = 96
 """Silence after which what was said over the agent is all, and is judged by its words."""

@@ -16,15 +16,15 @@ def _words(lists: dict[str, str]) -> dict[str, frozenset[str]]:
 CONNECTIVES = _words(
     {
         "en": "and or but so because cause with to the a an of for from my your our their his if when while although "
-        "since than um uh er erm uhm hmm is are was i'm i'd i'll it's that's",
+        "since than um uh er erm uhm hmm i'm i'd i'll it's that's",
         "de": "und oder aber weil denn dass der die das den dem ein eine einen einem von für mein meine dein wenn als "
-        "ob äh ähm öh hm ist sind war",
+        "ob äh ähm öh hm",
         "fr": "et ou mais donc car parce que qui avec à le la les un une des du de pour dans en sur mon ma mes votre "
-        "si quand euh heu ben est sont",
-        "es": "y e o u pero porque que con a el la los las un una de del para por en mi su si cuando eh este es son",
-        "it": "e o ma perché che con a il lo la i gli le un una di del della per da in mio mia se quando ehm eh è sono",
-        "nl": "en of maar want omdat dat de het een van voor mijn uw als eh uhm is zijn",
-        "pt": "e ou mas porque que com a o os as um uma de do da para por em meu minha se quando hum é são",
+        "si quand euh heu ben",
+        "es": "y e o u pero porque que con a el la los las un una de del para por en mi su si cuando eh este",
+        "it": "e o ma perché che con a il lo la i gli le un una di del della per da in mio mia se quando ehm eh",
+        "nl": "en of maar want omdat dat de het een van voor mijn uw als eh uhm",
+        "pt": "e ou mas porque que com a o os as um uma de do da para por em meu minha se quando hum",
     }
 )
 """Words that a sentence does not end with, and the sounds of thinking, by ISO 639-1 code."""

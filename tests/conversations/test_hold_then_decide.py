@@ -110,7 +110,7 @@ def test_half_a_second_of_speech_stops_the_agent_without_words() -> None:
         await talk.speak(1_500)
         assert len(talk.all(SpeechStarted)) == 2
         decided = next(at for at, event in reversed(talk.heard) if isinstance(event, SpeechStarted))
-        assert 400 <= (decided - onset) * 1000 <= 550
+        assert 500 <= (decided - onset) * 1000 <= 580
 
     held_over(script, ["Whatever it was."])
 

@@ -149,7 +149,7 @@ def test_partial_words_stop_it_as_soon_as_they_are_more_than_a_backchannel() -> 
 
 
 def test_half_a_second_of_speech_stops_it_whatever_the_words() -> None:
-    assert feed(over_the_agent(), "#" * 14) == [Onset(0), Doubted(0), Began(0)]
+    assert feed(over_the_agent(), "#" * 16) == [Onset(0), Doubted(0), Began(0)]
 
 
 def test_words_that_never_come_are_taken_for_a_noise() -> None:
