@@ -35,6 +35,7 @@ from benchmarks.harness import SlowLine, apply_agent, client, provider_log, prov
 from tests.processes import Server, server
 
 SILENCE_MS = 200
+PLAIN = "    latency: {optimistic: false}"
 SCRIPT = ("--stt-ms", "100", "--llm-first-ms", "200", "--llm-tokens-per-s", "50", "--tts-first-ms", "100")
 REPLY = "Sure, it is a quarter past nine."
 QUESTIONS = ("What time is it there now?", "Can you tell me about it?", "Where did we leave that book?")
@@ -107,7 +108,9 @@ async def measure_at(
     """`measure`, with the providers `options.rtt` ms away."""
     away_ms = options.rtt / 2
     async with SlowLine(urlsplit(base_url).port or 0, up_ms=away_ms, down_ms=away_ms) as port:
-        await asyncio.to_thread(apply_agent, running, f"https://127.0.0.1:{port}/v1", folder, silence_ms=SILENCE_MS)
+        await asyncio.to_thread(
+            apply_agent, running, f"https://127.0.0.1:{port}/v1", folder, PLAIN, silence_ms=SILENCE_MS
+        )
         return await measure(running, base_url, options.turns, options.pause)
 
 
@@ -129,7 +132,7 @@ def main() -> None:
         if options.rtt:
             figures = asyncio.run(measure_at(running, base_url, folder, options))
         else:
-            apply_agent(running, base_url, folder, silence_ms=SILENCE_MS)
+            apply_agent(running, base_url, folder, PLAIN, silence_ms=SILENCE_MS)
             figures = asyncio.run(measure(running, base_url, options.turns, options.pause))
     for row in figures[0]:
         print(f"{row:42s} {summary([figure[row] for figure in figures])}")

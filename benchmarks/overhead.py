@@ -69,7 +69,7 @@ def main() -> None:
         providers(*SCRIPT, "--reply", REPLY) as base_url,
     ):
         running.wait_for("/readyz")
-        apply_agent(running, base_url, Path(name))
+        apply_agent(running, base_url, Path(name), "    latency: {optimistic: false}")
         figures = asyncio.run(measure(running, base_url, turns))
     for row in figures[0]:
         print(f"{row:40s} {summary([figure[row] for figure in figures])}")

@@ -6,9 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from itertools import count
+from collections.abc import Callable
 from typing import Final, NoReturn
 
 from agents.providers.local.pool import Pool
@@ -26,9 +24,8 @@ COME_BACK_S = (4, 8)
 LOOP_LAG: Final = "loop_lag_ms"
 LOOP_BUSY: Final = "loop_busy"
 AUDIO_LATENESS: Final = "audio_lateness_ms"
-VAD_DELAY: Final = "vad_delay_ms"
 MODEL_WAIT: Final = "model_wait_ms"
-MEASURES: Final = (LOOP_LAG, LOOP_BUSY, AUDIO_LATENESS, VAD_DELAY, MODEL_WAIT)
+MEASURES: Final = (LOOP_LAG, LOOP_BUSY, AUDIO_LATENESS, MODEL_WAIT)
 """What is measured, each by the name of its limit in `Bounds`."""
 
 
@@ -40,22 +37,8 @@ class Headroom:
         self.door = Door(limits, at_once=bounds.arrivals_at_once, per_s=bounds.arrivals_per_s)
         self._pool = pool
         self._clock = clock
-        self._tickets = count()
-        self._asked: dict[int, float] = {}
-        self._vad_delay_s = 0.0
         self._audio = (0.0, 0.0)
         self._busy_s = 0.0
-
-    @contextmanager
-    def hearing(self) -> Iterator[None]:
-        """Around each wait for the VAD."""
-        ticket, began = next(self._tickets), self._clock()
-        self._asked[ticket] = began
-        try:
-            yield
-        finally:
-            del self._asked[ticket]
-            self._vad_delay_s = max(self._vad_delay_s, self._clock() - began)
 
     def require_open(self) -> None:
         """`ServerFull` if the process is behind. How many have just come in does not matter to small requests."""
@@ -91,17 +74,10 @@ class Headroom:
             LOOP_LAG: max(0.0, elapsed_s - LOOK_EVERY_S) * 1000,
             LOOP_BUSY: (busy_s - self._busy_s) / elapsed_s,
             AUDIO_LATENESS: late_ms / deltas if deltas else 0.0,
-            VAD_DELAY: self._vad_behind_s() * 1000,
             MODEL_WAIT: max(lane.oldest_s for lane in self._pool.lanes) * 1000,
         }
         self._busy_s, self._audio = busy_s, audio
         return found
-
-    def _vad_behind_s(self) -> float:
-        """The longest that any session waited for the VAD since the last look, or waits now."""
-        longest, self._vad_delay_s = self._vad_delay_s, 0.0
-        oldest = next(iter(self._asked.values()), None)
-        return longest if oldest is None else max(longest, self._clock() - oldest)
 
 
 def refuse(reason: str) -> NoReturn:

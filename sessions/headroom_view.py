@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from sessions import host
 from sessions.admission import ARRIVALS
-from sessions.headroom import AUDIO_LATENESS, LOOP_BUSY, LOOP_LAG, MODEL_WAIT, VAD_DELAY
+from sessions.headroom import AUDIO_LATENESS, LOOP_BUSY, LOOP_LAG, MODEL_WAIT
 
 WORDS = {
     LOOP_LAG: "wait for the event loop",
     LOOP_BUSY: "work of the event loop",
     AUDIO_LATENESS: "lateness of audio",
-    VAD_DELAY: "wait for the VAD",
     MODEL_WAIT: "wait for an embedded model",
 }
 REASONS = {**WORDS, ARRIVALS: "many came at once", "sessions": "as many as it may have are open"}

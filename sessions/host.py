@@ -172,9 +172,8 @@ class SessionHost:
 
     async def _detect(self, stream: VADStream, audio: Audio) -> list[tuple[int, float]]:
         """On the event loop: the model takes 50 µs for a window, and a thread would cost the loop more than that."""
-        with self.headroom.hearing():
-            await self.models.vad_loaded()
-            return stream.push(audio)
+        await self.models.vad_loaded()
+        return stream.push(audio)
 
     async def _warm_and_watch(self) -> None:
         """Models hold the loop up while they are loaded, which says nothing of the callers."""

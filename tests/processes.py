@@ -25,7 +25,7 @@ from sessions.pipeline.bounds import Bounds
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("REPARTEE_", "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "PORT", "OPENAI_", "DJANGO_")
 
-LIMITS = ("LOOP_LAG_MS", "LOOP_BUSY", "AUDIO_LATENESS_MS", "VAD_DELAY_MS", "MODEL_WAIT_MS", "ARRIVALS_AT_ONCE")
+LIMITS = ("LOOP_LAG_MS", "LOOP_BUSY", "AUDIO_LATENESS_MS", "MODEL_WAIT_MS", "ARRIVALS_AT_ONCE")
 OPEN_DOOR = {f"REPARTEE_{name}": "0" for name in LIMITS}
 """Take everybody, however busy this machine is and however many come at once."""
 GUARDED_DOOR = {f"REPARTEE_{name}": str(getattr(Bounds(), name.lower())) for name in LIMITS}

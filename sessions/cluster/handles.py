@@ -9,7 +9,7 @@ from typing import Protocol
 from agents.errors import Overloaded
 from sessions.errors import Conflict
 from sessions.pipeline.live_session import LiveSession
-from sessions.pipeline.messages import AppendAudio, ClearAudio, Command, CommitAudio, Event
+from sessions.pipeline.messages import AppendAudio, AudioCommand, ClearAudio, Command, CommitAudio, Event
 from sessions.pipeline.snapshot import Snapshot
 from telemetry import counters, names
 
@@ -61,15 +61,20 @@ class LocalHandle:
         self._audio_stall_s = audio_stall_s
 
     async def send(self, command: Command) -> None:
-        if isinstance(command, AppendAudio | CommitAudio | ClearAudio):
-            try:
-                async with asyncio.timeout(self._audio_stall_s):
-                    await self._session.hear(command)
-            except TimeoutError:
-                counters.count(names.OVERLOADED, what="audio_in")
-                raise Stalled from None
-        else:
+        if not isinstance(command, AppendAudio | CommitAudio | ClearAudio):
             self._session.accept(command)
+        elif self._session.has_room(command):
+            await self._session.hear(command)
+        else:
+            await self._wait_to_hear(command)
+
+    async def _wait_to_hear(self, command: AudioCommand) -> None:
+        try:
+            async with asyncio.timeout(self._audio_stall_s):
+                await self._session.hear(command)
+        except TimeoutError:
+            counters.count(names.OVERLOADED, what="audio_in")
+            raise Stalled from None
 
     def events(self) -> AsyncIterator[Event]:
         return self._session.events()

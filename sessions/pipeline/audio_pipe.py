@@ -21,11 +21,15 @@ class AudioPipe:
         self._ready = asyncio.Event()
         self._room = asyncio.Event()
 
+    def has_room(self, command: AudioCommand) -> bool:
+        """Whether `put` would not wait."""
+        return not self._bytes or self._bytes + _cost(command) <= self._limit
+
     async def put(self, command: AudioCommand, at: float) -> None:
-        cost = CHUNK_COST + (len(command.audio.pcm) if isinstance(command, AppendAudio) else 0)
-        while self._bytes and self._bytes + cost > self._limit:
+        while not self.has_room(command):
             self._room.clear()
             await self._room.wait()
+        cost = _cost(command)
         self._bytes += cost
         self._items.append((command, at, cost))
         self._ready.set()
@@ -51,3 +55,7 @@ class AudioPipe:
         self._bytes -= cost
         self._room.set()
         return command, at
+
+
+def _cost(command: AudioCommand) -> int:
+    return CHUNK_COST + (len(command.audio.pcm) if isinstance(command, AppendAudio) else 0)

@@ -41,7 +41,6 @@ class Bounds:
     loop_lag_ms: float = 20.0
     loop_busy: float = 0.85
     audio_lateness_ms: float = 30.0
-    vad_delay_ms: float = 80.0
     model_wait_ms: float = 500.0
     session_s: int = 3_600
     idle_s: int = 900

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from agents.audio import Audio, Resampler, join
 from agents.errors import ClientError, ProviderError, ProviderTimeout
 from agents.interfaces import NO_HINTS, STT, VAD, EndOfTurn, Hints, Transcript, VADStream
+from agents.resampling import PromptResampler, prompt_resampler
 from agents.spec import TurnDetection
 from sessions.pipeline.audio_pipe import AudioPipe
 from sessions.pipeline.bounds import Bounds
@@ -114,7 +115,7 @@ class Listening:
         self._taker = TurnTaker(detection, lulls=ears.asks_early, language=hints.language or ears.language)
         self._pipe = AudioPipe(bounds.audio_in_bytes)
         self._vad: VADStream | None = None
-        self._resampler: Resampler | None = None
+        self._resampler: Resampler | PromptResampler | None = None
         self._tail = Tail(detection.prefix_padding_ms + TAIL_MS)
         self._arrivals = Arrivals()
         self._utterance: Utterance | None = None
@@ -128,6 +129,10 @@ class Listening:
         self._judging: asyncio.Task[None] | None = None
 
     # --- from the session ---
+
+    def has_room(self, command: AudioCommand) -> bool:
+        """Whether `put` would not wait."""
+        return self._pipe.has_room(command)
 
     async def put(self, command: AudioCommand) -> None:
         """Queue audio, a commit or a clear; waits while the pipe is full."""
@@ -177,7 +182,7 @@ class Listening:
         """
         rate, block, block_ms = command.audio.rate, list[Audio](), 0.0
         if self._resampler is None or self._resampler.source != rate:
-            self._resampler = Resampler(rate, RATE)
+            self._resampler = prompt_resampler(rate, RATE)
             self._received, self._received_from = 0, self._tail.end_sample
         appended: tuple[AppendAudio, float] | None = (command, at)
         while appended is not None:
@@ -192,7 +197,7 @@ class Listening:
         if block:
             await self._hear(block)
 
-    def _steps(self, resampler: Resampler, command: AppendAudio, at: float) -> Iterator[Audio]:
+    def _steps(self, resampler: Resampler | PromptResampler, command: AppendAudio, at: float) -> Iterator[Audio]:
         """The audio at our rate, with the moments noted at which it came."""
         rate, left = command.audio.rate, command.audio.samples
         for piece in command.audio.split(SLICE_MS):

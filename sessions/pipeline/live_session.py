@@ -251,6 +251,10 @@ class LiveSession:
         """
         return self._inbox.steer(command)
 
+    def has_room(self, command: AudioCommand) -> bool:
+        """Whether `hear` would not wait."""
+        return self._listening.has_room(command)
+
     async def hear(self, command: AudioCommand) -> None:
         """Queue audio, a commit or a clear, in arrival order; waits while too much is unheard."""
         self._last_heard_at = self._clock()

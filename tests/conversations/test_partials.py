@@ -128,7 +128,7 @@ def test_a_client_that_commits_gets_words_before_it_does() -> None:
             early = told(talk)
             await talk.session.hear(CommitAudio())
             completed = await talk.until(TranscriptCompleted)
-            assert early == "one two three four five"
+            assert early == "one two three four five six", "at four a second"
             assert told(talk) == completed.text == WORDS
             assert len({delta.item_id for delta in talk.all(TranscriptDelta)} | {completed.item_id}) == 1
 

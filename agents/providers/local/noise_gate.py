@@ -7,12 +7,14 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-PATIENCE = 16
-"""Windows, half a second: what the model took for noise for so long shuts the gate."""
+PATIENCE = 8
+"""Windows, a quarter of a second: what the model took for noise for so long shuts the gate."""
+MEMORY = 64
+"""Windows, two seconds: the loudest of the last so many quiet ones is the floor."""
 QUIET = 0.1
 """Speech probability below which a window is noise."""
-LOUDER = 2.0
-"""Power, as a multiple of the loudest of the last quiet windows, that opens the gate: 3 dB."""
+LOUDER = 4.0
+"""Power, as a multiple of the floor, that opens the gate: 6 dB."""
 CEILING = 10 ** (-45 / 10)
 """Power that always opens it, -45 dBFS: what is this loud may be speech, whatever the noise around it."""
 
@@ -28,8 +30,8 @@ class NoiseGate:
 
     def __init__(self, patience: int = PATIENCE) -> None:
         self._patience = patience
-        self._sounds: deque[float] = deque(maxlen=PATIENCE)
-        self._slopes: deque[float] = deque(maxlen=PATIENCE)
+        self._sounds: deque[float] = deque(maxlen=MEMORY)
+        self._slopes: deque[float] = deque(maxlen=MEMORY)
         self._quiet = 0
 
     @property

@@ -89,11 +89,12 @@ class SileroStream:
 
     def _run(self, windows: Samples) -> list[float]:
         """What the model says of `windows`, once it has seen those that were passed over before them."""
-        samples = np.concatenate((self._context, *self._passed, windows.ravel()))
-        seen = np.lib.stride_tricks.sliding_window_view(samples, CONTEXT + WINDOW)[::WINDOW]
+        whole = np.vstack((*self._passed, windows))
+        seen = np.empty((len(whole), CONTEXT + WINDOW), np.float32)
+        seen[0, :CONTEXT], seen[1:, :CONTEXT], seen[:, CONTEXT:] = self._context, whole[:-1, -CONTEXT:], whole
         with model_errors("silero"):
-            feed = {"input": np.ascontiguousarray(seen), "h": self._h, "c": self._c}
+            feed = {"input": seen, "h": self._h, "c": self._c}
             probabilities, self._h, self._c = self._session.get().run(None, feed)
-        self._context = samples[-CONTEXT:].copy()
+        self._context = whole[-1, -CONTEXT:]
         self._passed.clear()
         return [float(probability) for probability in np.ravel(probabilities)[-len(windows) :]]

@@ -10,7 +10,7 @@ import pytest
 
 from agents.providers.local.pool import Pool
 from sessions.errors import ServerFull
-from sessions.headroom import AUDIO_LATENESS, LOOP_BUSY, LOOP_LAG, MODEL_WAIT, VAD_DELAY, Headroom, refuse
+from sessions.headroom import AUDIO_LATENESS, LOOP_BUSY, LOOP_LAG, MODEL_WAIT, Headroom, refuse
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.pacing import Pacer
 
@@ -18,7 +18,7 @@ from sessions.pipeline.pacing import Pacer
 @asynccontextmanager
 async def watched(**bounds: float) -> AsyncIterator[tuple[Headroom, Pool]]:
     """A process's headroom, watched on this very loop; only the limits given are set."""
-    none = dict.fromkeys((LOOP_LAG, LOOP_BUSY, AUDIO_LATENESS, VAD_DELAY, MODEL_WAIT), 0.0)
+    none = dict.fromkeys((LOOP_LAG, LOOP_BUSY, AUDIO_LATENESS, MODEL_WAIT), 0.0)
     pool = Pool(queue=8)
     headroom = Headroom(Bounds(**{**none, **bounds}), pool)  # type: ignore[arg-type]  # floats all
     try:
@@ -69,13 +69,6 @@ async def test_jobs_that_wait_for_a_model() -> None:
         await until(lambda: headroom.door.refusal() == MODEL_WAIT)
         go.set()
         await asyncio.gather(*jobs)
-        await until(lambda: headroom.door.open)
-
-
-async def test_a_vad_that_does_not_answer_yet() -> None:
-    async with watched(**{VAD_DELAY: 50.0}) as (headroom, _):
-        with headroom.hearing():
-            await until(lambda: headroom.door.refusal() == VAD_DELAY)
         await until(lambda: headroom.door.open)
 
 

@@ -18,7 +18,7 @@ def room(dbfs: float, seed: int) -> Window:
 
 
 def shut(dbfs: float) -> NoiseGate:
-    """A gate that has heard half a second of the room."""
+    """A gate that has heard the room for long enough."""
     gate = NoiseGate()
     for seed in range(PATIENCE):
         gate.judged(room(dbfs, seed), 0.01)
@@ -31,7 +31,7 @@ def test_it_stays_shut_while_nothing_but_the_room_is_heard() -> None:
     assert not any(gate.rises(room(-50, seed)) for seed in range(100, 1100))
 
 
-def test_speech_keeps_it_open_and_half_a_second_of_noise_shuts_it() -> None:
+def test_a_hint_of_speech_keeps_it_open() -> None:
     gate = NoiseGate()
     for seed in range(PATIENCE - 1):
         gate.judged(room(-50, seed), 0.01)
@@ -39,7 +39,7 @@ def test_speech_keeps_it_open_and_half_a_second_of_noise_shuts_it() -> None:
     assert gate.open_for == PATIENCE
 
 
-@given(noise=st.floats(-90, -20), louder=st.floats(4.5, 60))
+@given(noise=st.floats(-90, -20), louder=st.floats(7.5, 60))
 def test_what_is_louder_than_the_room_opens_it_at_once(noise: float, louder: float) -> None:
     gate = shut(noise)
     assert gate.rises(room(noise + louder, seed=7))
@@ -67,6 +67,7 @@ def test_a_hiss_opens_it_though_the_room_hums_louder() -> None:
     gate = NoiseGate()
     for seed in range(PATIENCE):
         gate.judged(hum + room(-75, seed), 0.01)
+    assert gate.open_for == 0
     assert not gate.rises(hum + room(-75, 50))
     assert gate.rises(hum + room(-60, 51))
 
