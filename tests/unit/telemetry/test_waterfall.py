@@ -51,6 +51,13 @@ def test_every_mark_in_view_stands_on_the_axis() -> None:
     assert {"stt_final: 450 ms", "first_audio_sent: 850 ms"} <= titles
 
 
+def test_an_optimistic_reply_is_unheard_until_the_turn_is_certain() -> None:
+    early = {**SPOKEN, "spec_started": 2150}
+    committed, began = SPOKEN["turn_committed"], 2150
+    titles = {title.text for title in parsed(waterfall(turn(early, {"spec_outcome": "used"}))).iter(f"{SVG}title")}
+    assert f"unheard: {committed - began} ms" in titles
+
+
 def test_a_search_has_a_bar_of_its_own() -> None:
     titles = {
         title.text
