@@ -244,15 +244,16 @@ class Listening:
             self._commit_here(utterance, stopped=True)
 
     def _look_for_the_end(self, end_sample: int) -> None:
-        """Let the turn pause or end, by all that is in up to `end_sample`."""
-        if not self._taker.falling_silent:
+        """Let the turn lull, pause or end, by all that is in up to `end_sample`."""
+        silent = self._taker.falling_silent
+        if not silent and not self._taker.fading:
             self._silence = None
             return
         whole = end_sample - end_sample % BLOCK
         if self._silence is None:
             self._silence = Silence(floor_of(levels(self._tail.until(whole, TAIL_MS)), self._room))
         since = self._silence.since(whole, levels(self._tail.until(whole, LOOK_BACK_MS)))
-        self._obey(self._taker.listen(end_sample, since))
+        self._obey(self._taker.listen(end_sample, since) if silent else self._taker.fade(end_sample, since))
 
     def _hear_by_hand(self, audio: Audio, windows: list[tuple[int, float]]) -> None:
         utterance = self._utterance

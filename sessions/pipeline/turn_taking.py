@@ -23,7 +23,9 @@ PAUSE_MS = 192
 """After six windows of silence the words so far are worth transcribing."""
 MIN_SPEECH_MS = 200
 """Less speech than this is not worth words: Whisper invents text from noise."""
-LULLS_MS = (32, 32, 64, 96)
+FADING = 0.9
+"""Below this probability a voice may be ending that a VAD still takes for speech: then its level is looked at."""
+LULLS_MS = (30, 30, 60, 90)
 """How long the voice must have dipped, or it must be quiet, for the first lull, the second, and so on, so that the gaps
 inside of words do not each cost a transcription. After as many in a row there is none for a while."""
 LULL_FORGOTTEN_MS = 3_000
@@ -166,7 +168,9 @@ class TurnTaker:
         self._judged: float | None = None
         self._words: str | None = None
         self._dip = 0
+        self._fades = False
         self._in_lull = False
+        self._quiet_since: int | None = None
         self._in_vain = 0.0
 
     @property
@@ -196,6 +200,12 @@ class TurnTaker:
         """Whether a turn is under way and the newest window was no speech."""
         return self.in_turn and self._last_window < self._judged_to
 
+    @property
+    def fading(self) -> bool:
+        """Whether the newest window is speech, and may be the last: its level says more."""
+        speaks = self._state is _State.SPEAKING and not self.falling_silent
+        return self._lulls and speaks and (self._fades or self._quiet_since is not None)
+
     def skip(self, end_sample: int) -> None:
         """A window that is not to be judged."""
         self._judged_to = end_sample
@@ -207,6 +217,7 @@ class TurnTaker:
         quiet = self._state in (_State.QUIET, _State.SPARED)
         speaking = probability >= self.detection.threshold - (0 if quiet else HYSTERESIS)
         silence_ms = self.silence_ms - window / SAMPLES
+        self._fades = probability < FADING
         if speaking:
             self._last_window = self.last_speech = end_sample
             self._loud = False
@@ -247,6 +258,14 @@ class TurnTaker:
             self.last_speech = quiet_since
         self._loud = quiet_since > max(self.last_speech, end_sample - LOUD_MS * SAMPLES)
         return self._decide_end() if self._state is _State.PAUSED else self._pause()
+
+    def fade(self, end_sample: int, quiet_since: int) -> list[TurnSignal]:
+        """The VAD still hears speech up to `end_sample`, but it is quiet since `quiet_since`: perhaps a lull."""
+        if self._in_lull:
+            return self._stir() if self._quiet_since is not None and quiet_since > self._quiet_since else []
+        signals = self._lull((end_sample - quiet_since) / SAMPLES, quiet_since)
+        self._quiet_since = quiet_since if signals else None
+        return signals
 
     def judge(self, probability: float) -> list[TurnSignal]:
         """The end-of-turn model's word on the present pause."""
@@ -332,24 +351,27 @@ class TurnTaker:
         self._in_vain = max(0.0, self._in_vain - window / SAMPLES / LULL_FORGOTTEN_MS)
         self._dip = self._dip + window if dipped else 0
         if self._in_lull:
-            if speaking:
-                self._in_lull, self._dip, self._words = False, 0, None
-            return [Stirred()] if speaking else []
-        return self._lull(self._dip / SAMPLES) if dipped else []
+            hangs_over = self._quiet_since is not None and self._judged_to <= self._quiet_since + HANGOVER_MS * SAMPLES
+            return self._stir() if speaking and not hangs_over else []
+        return self._lull(self._dip / SAMPLES, self.last_speech) if dipped else []
 
-    def _lull(self, ms: float) -> list[TurnSignal]:
-        """A lull, if one begins after `ms` of a dip or of quiet."""
+    def _stir(self) -> list[TurnSignal]:
+        self._in_lull, self._quiet_since, self._dip, self._words = False, None, 0, None
+        return [Stirred()]
+
+    def _lull(self, ms: float, sample: int) -> list[TurnSignal]:
+        """A lull, if one begins after `ms` of a dip or of quiet; speech ended at `sample`."""
         before = math.ceil(self._in_vain)
         enough = self._lulls and self.speech_ms >= MIN_SPEECH_MS and before < len(LULLS_MS)
         if self._in_lull or not enough or ms < LULLS_MS[before]:
             return []
         self._in_lull, self._in_vain = True, self._in_vain + 1
-        return [Lull(self.last_speech)]
+        return [Lull(sample)]
 
     def _pause(self) -> list[TurnSignal]:
         if self.silence_ms < (DOUBT_PAUSE_MS if self._doubted else min(PAUSE_MS, self.wait_ms())):
-            return self._lull(self.silence_ms)
-        self._state, self._in_lull = _State.PAUSED, False
+            return self._lull(self.silence_ms, self.last_speech)
+        self._state, self._in_lull, self._quiet_since = _State.PAUSED, False, None
         return [Paused(self.last_speech), *self._decide_doubt(), *self._decide_end()]
 
     def _decide_end(self) -> list[TurnSignal]:

@@ -300,6 +300,33 @@ def test_a_lull_in_vain_is_forgotten_after_three_seconds() -> None:
     assert kinds(feed(listener, "#" * 94 + ".", 10)) == [Lull]
 
 
+def fading(quiet_ms: int) -> tuple[TurnTaker, list[TurnSignal]]:
+    """After 8 windows of speech a ninth that the VAD still takes for speech, at whose end it has been quiet."""
+    listener = taker(lulls=True)
+    feed(listener, "#" * 8)
+    before = listener.fading
+    listener.feed(9 * WINDOW, 0.8)
+    assert (before, listener.fading) == (False, True)
+    return listener, listener.fade(9 * WINDOW, 9 * WINDOW - quiet_ms * 16)
+
+
+def test_a_voice_that_may_be_ending_is_a_lull_once_it_is_quiet() -> None:
+    assert fading(20)[1] == []
+    assert fading(30)[1] == [Lull(9 * WINDOW - 30 * 16)]
+
+
+def test_what_the_vad_goes_on_hearing_after_the_last_sound_does_not_end_a_lull() -> None:
+    listener, _ = fading(30)
+    assert listener.feed(10 * WINDOW, 0.6) == []
+    assert listener.fade(10 * WINDOW, 9 * WINDOW - 30 * 16) == []
+    assert listener.feed(11 * WINDOW, 0.6) == [Stirred()], "it hears that for 64 ms, and no longer"
+
+
+def test_sound_ends_a_lull_at_once() -> None:
+    listener, _ = fading(30)
+    assert listener.fade(9 * WINDOW + 160, 9 * WINDOW + 160) == [Stirred()]
+
+
 def test_less_than_200_ms_of_speech_has_no_lull() -> None:
     assert kinds(feed(taker(lulls=True), "####..")) == [Onset, Began]
 
