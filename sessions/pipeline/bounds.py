@@ -38,8 +38,8 @@ class Bounds:
     sessions: int = 200
     arrivals_at_once: int = 20
     arrivals_per_s: float = 10.0
-    loop_lag_ms: float = 20.0
-    loop_busy: float = 0.85
+    loop_lag_ms: float = 10.0
+    loop_busy: float = 0.6
     audio_lateness_ms: float = 30.0
     model_wait_ms: float = 500.0
     session_s: int = 3_600
