@@ -3,13 +3,13 @@
     python -m benchmarks.hops [--turns 30] [--reply TEXT] [--spaces before|after] [--rtt MS]
         [--keep-alive S] [--pause S]
 
-    hear -> think    the STT's answer has left its server -> the LLM has the request
+    hear -> think    the STT's answer has left its server, and the turn is over -> the LLM has the request
     think -> speak   the token that completes the first chunk has left -> the TTS has the request
     speak -> client  the TTS's first audio has left -> the client has the first delta
 
-One session, scripted HTTP providers, a silence wait shorter than the STT, so that nothing is hidden behind it.
-Times are read off the providers' own log and the client's clock, which is theirs. The marks of the turn's trace
-split each hop at the moment when our own code first knew.
+One session, scripted HTTP providers, no optimism. Words that are in before the silence wait is over wait for its
+end: that is the wait's time and not a hop's. Times are read off the providers' own log and the client's clock, which is
+theirs. The marks of the turn's trace split each hop at the moment when our own code first knew.
 
 With `--rtt` the providers are so far away, behind TLS: hear -> think and think -> speak then hold one round trip each,
 speak -> client half of one. `--keep-alive` makes them close connections that wait longer than that for a request, as
@@ -24,6 +24,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,20 +37,39 @@ from tests.processes import Server, server
 
 SILENCE_MS = 200
 PLAIN = "    latency: {optimistic: false}"
+"""An optimistic reply begins before the silence is over, and then no hop is waited for."""
 SCRIPT = ("--stt-ms", "100", "--llm-first-ms", "200", "--llm-tokens-per-s", "50", "--tts-first-ms", "100")
 REPLY = "Sure, it is a quarter past nine."
 QUESTIONS = ("What time is it there now?", "Can you tell me about it?", "Where did we leave that book?")
 INSIDE = (
-    ("words in -> turn committed", "stt_final", "turn_committed"),
+    ("turn over -> turn committed", "eot_decided", "turn_committed"),
     ("turn committed -> request begun", "turn_committed", "llm[0].request_sent"),
     ("first token -> chunk complete", "llm[0].first_token", "seg[0].text_ready"),
     ("first byte of the TTS -> delta queued", "seg[0].tts_first_byte", "first_audio_sent"),
 )
 
 
-def entry(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    """The first request to `name`."""
-    return next(one for one in entries if one["path"].endswith(name))
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The requests of the answer that was heard, as the providers logged them."""
+
+    heard: dict[str, Any]
+    thought: dict[str, Any]
+    spoken: dict[str, Any]
+
+    @classmethod
+    def among(cls, entries: Sequence[dict[str, Any]]) -> Asked:
+        """Words may have been asked for in vain before; the last that were in when the LLM was asked are those."""
+        heard, thought, spoken = (
+            [one for one in entries if one["path"].endswith(name)]
+            for name in ("transcriptions", "completions", "speech")
+        )
+        begun = thought[-1]["received"]
+        return cls(
+            next(one for one in reversed(heard) if one["last_byte"] and one["last_byte"] <= begun),
+            thought[-1],
+            next(one for one in spoken if one["received"] >= begun),
+        )
 
 
 def completed_at(thought: dict[str, Any], spoken: dict[str, Any]) -> float:
@@ -66,11 +86,13 @@ async def one_turn(running: Server, base_url: str, question: Audio) -> dict[str,
         at, _ = await me.quiet_until("response.output_audio.delta")
         _, turn = await me.quiet_until("repartee.turn")
     spent = provider_log(base_url)[before:]
-    heard, thought, spoken = (entry(spent, name) for name in ("transcriptions", "completions", "speech"))
+    asked = Asked.among(spent)
+    heard, thought, spoken = asked.heard, asked.thought, asked.spoken
     marks = turn["trace"]["marks"]
     facts = turn["trace"]["facts"]
+    waited_ms = max(0.0, (marks["eot_decided"] - marks["stt_final"]) / 1000)
     hops = {
-        "hear -> think": (thought["received"] - heard["last_byte"]) * 1000,
+        "hear -> think": (thought["received"] - heard["last_byte"]) * 1000 - waited_ms,
         "think -> speak": (spoken["received"] - completed_at(thought, spoken)) * 1000,
         "speak -> client": (at - spoken["first_byte"]) * 1000,
     }
