@@ -33,10 +33,11 @@ from sessions.pipeline.findings import (
     UserResumed,
     UserStarted,
 )
-from sessions.pipeline.loudness import BLOCK, NO_LEVELS, Silence, floor_of, levels
+from sessions.pipeline.loudness import BLOCK, Silence, floor_of, levels, room_of
 from sessions.pipeline.messages import AppendAudio, AudioCommand, ClearAudio, CommitAudio
 from sessions.pipeline.turn_taking import (
     MIN_SPEECH_MS,
+    SAMPLES,
     Began,
     Doubted,
     Ended,
@@ -60,8 +61,12 @@ WINDOW = 512
 SLICE_MS = 100
 """Audio that arrives faster than real time is looked at in steps of this, so that turns inside it are seen."""
 MIN_COMMIT_MS = 100
-TAIL_MS = 500
-"""Kept beyond the prefix padding: a start is decided up to this long after its first sample."""
+RECENT_MS = 500
+"""As much of a turn tells how loud its speech is."""
+ROOM_MS = 2000
+"""As much of what preceded a turn tells how loud the room is. It is kept beyond the prefix padding."""
+SOFT_START_MS = 200
+"""A VAD hears a soft beginning, an s or an f, up to this much late: that is no room."""
 LOOK_BACK_MS = 200
 """As far back as the end of speech is looked for: the VAD's hangover, a window, and a step of audio."""
 
@@ -116,11 +121,11 @@ class Listening:
         self._pipe = AudioPipe(bounds.audio_in_bytes)
         self._vad: VADStream | None = None
         self._resampler: Resampler | PromptResampler | None = None
-        self._tail = Tail(detection.prefix_padding_ms + TAIL_MS)
+        self._tail = Tail(detection.prefix_padding_ms + ROOM_MS)
         self._arrivals = Arrivals()
         self._utterance: Utterance | None = None
         self._taken = 0
-        self._room = NO_LEVELS
+        self._room: float | None = None
         self._silence: Silence | None = None
         self._withheld: Transcribed | NotTranscribed | None = None
         self._received = 0
@@ -142,7 +147,7 @@ class Listening:
         """Speech under way goes on under the new settings; without turn detection the client is to commit it."""
         self._hints, self._taker.language = hints, hints.language or self._ears.language
         by_hand, self._taker.detection = self._taker.detection.type == "none", detection
-        self._tail.resize(detection.prefix_padding_ms + TAIL_MS)
+        self._tail.resize(detection.prefix_padding_ms + ROOM_MS)
         if detection.type == "none" and not by_hand:
             self._leave_to_client()
         elif by_hand and detection.type != "none":
@@ -251,7 +256,7 @@ class Listening:
             return
         whole = end_sample - end_sample % BLOCK
         if self._silence is None:
-            self._silence = Silence(floor_of(levels(self._tail.until(whole, TAIL_MS)), self._room))
+            self._silence = Silence(floor_of(levels(self._tail.until(whole, RECENT_MS)), self._room))
         since = self._silence.since(whole, levels(self._tail.until(whole, LOOK_BACK_MS)))
         self._obey(self._taker.listen(end_sample, since) if silent else self._taker.fade(end_sample, since))
 
@@ -348,8 +353,15 @@ class Listening:
         utterance.marks.stamp("user_speech_start", self._arrivals.time_of(sample))
         utterance.start_sample = max(self._taken, sample - self._taker.detection.prefix_padding_ms * RATE // 1000)
         utterance.append(self._tail.since(utterance.start_sample))
-        self._room = levels(self._tail.until(sample, TAIL_MS))
+        self._look_at_the_room(sample)
         return utterance
+
+    def _look_at_the_room(self, speech_start: int) -> None:
+        """How loud it is without speech, by what came between the last turn and this. If that is little, as before."""
+        end = speech_start - SOFT_START_MS * SAMPLES
+        quiet_ms = min(ROOM_MS, max(0, end - self._taken) / SAMPLES)
+        room = room_of(levels(self._tail.until(end, quiet_ms)))
+        self._room = self._room if room is None else room
 
     def _ask_early(self, sample: int) -> None:
         utterance = self._utterance

@@ -14,9 +14,11 @@ QUIETEST_DB = -56.0
 """dBFS under which nothing counts as sound."""
 SOFTEST_DB, LOUDEST_DB = 44.0, 20.0
 """How far below its peak speech is still speech: at most, and at least, however loud the room."""
-ABOVE_ROOM_DB = 5.0
-
-NO_LEVELS: npt.NDArray[np.float64] = np.empty(0)
+ROOM_SHARE = 95
+"""Percent of the blocks of a room that are no louder than what counts as its level: rooms rustle and click."""
+ABOVE_ROOM_DB = 3.0
+ABOVE_QUIETEST_DB = 5.0
+ROOM_BLOCKS = 10
 
 
 def levels(audio: Audio) -> npt.NDArray[np.float64]:
@@ -28,12 +30,21 @@ def levels(audio: Audio) -> npt.NDArray[np.float64]:
     return np.asarray(10 * np.log10(np.maximum(power, 1e-12)), np.float64)
 
 
-def floor_of(recent: npt.NDArray[np.float64], before: npt.NDArray[np.float64]) -> float:
-    """The level, in dBFS, above which sound is part of the speech in `recent`; `before` is what preceded it."""
+def room_of(before: npt.NDArray[np.float64]) -> float | None:
+    """How loud a room gets without speech, in dBFS, by the levels in it; None if they are too few to tell."""
+    return float(np.percentile(before, ROOM_SHARE)) if before.size >= ROOM_BLOCKS else None
+
+
+def floor_of(recent: npt.NDArray[np.float64], room: float | None) -> float:
+    """The level, in dBFS, above which sound is part of the speech in `recent`.
+
+    Without a `room` its quietest moment stands for one.
+    """
     if not recent.size:
         return QUIETEST_DB
-    peak, room = recent.max(), min(recent.min(), before.min(initial=0.0))
-    return float(max(QUIETEST_DB, min(max(peak - SOFTEST_DB, room + ABOVE_ROOM_DB), peak - LOUDEST_DB)))
+    peak = recent.max()
+    over_room = recent.min() + ABOVE_QUIETEST_DB if room is None else room + ABOVE_ROOM_DB
+    return float(max(QUIETEST_DB, min(max(peak - SOFTEST_DB, over_room), peak - LOUDEST_DB)))
 
 
 class Silence:

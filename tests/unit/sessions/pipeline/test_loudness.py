@@ -5,7 +5,7 @@ import pytest
 
 from agents.audio import Audio
 from agents.providers.scripted import tone
-from sessions.pipeline.loudness import NO_LEVELS, QUIETEST_DB, Silence, floor_of, levels
+from sessions.pipeline.loudness import QUIETEST_DB, Silence, floor_of, levels, room_of
 
 RATE = 16_000
 
@@ -22,13 +22,13 @@ def joined(*pieces: Audio) -> Audio:
 @pytest.mark.parametrize("silence_ms", [0, 10, 70, 150])
 def test_the_end_of_a_sound_is_found_to_ten_milliseconds(room_db: float, silence_ms: int) -> None:
     heard = levels(joined(noise(100, room_db), tone(300, RATE), noise(silence_ms, room_db)))
-    assert Silence(floor_of(heard, NO_LEVELS)).since(10_000, heard) == 10_000 - 16 * silence_ms
+    assert Silence(floor_of(heard, None)).since(10_000, heard) == 10_000 - 16 * silence_ms
 
 
 def test_speech_without_a_gap_says_nothing_of_the_room_but_what_came_before_does() -> None:
-    speech, room = levels(noise(300, -20)), levels(noise(200, -60))
-    assert -56 <= floor_of(speech, room) <= -54
-    assert floor_of(speech, NO_LEVELS) == pytest.approx(speech.max() - 20)
+    speech, room = levels(noise(300, -20)), room_of(levels(noise(200, -60)))
+    assert -57 <= floor_of(speech, room) <= -54
+    assert floor_of(speech, None) == pytest.approx(speech.max() - 20)
 
 
 def test_what_is_left_over_at_the_start_is_not_looked_at() -> None:
@@ -44,10 +44,23 @@ def test_a_silence_longer_than_what_is_looked_at_keeps_its_beginning() -> None:
 
 def test_silence_alone_is_quiet_all_through() -> None:
     heard = levels(Audio.silence(200, RATE))
-    assert floor_of(heard, NO_LEVELS) == QUIETEST_DB
+    assert floor_of(heard, None) == QUIETEST_DB
     assert Silence(QUIETEST_DB).since(3_200, heard) == 0
 
 
 def test_nothing_heard_is_no_error() -> None:
     heard = levels(Audio.silence(0, RATE))
-    assert Silence(floor_of(heard, NO_LEVELS)).since(0, heard) == 0
+    assert Silence(floor_of(heard, None)).since(0, heard) == 0
+
+
+def test_a_room_that_rustles_is_as_loud_as_its_rustling() -> None:
+    rustling = joined(*[noise(80, -60), noise(20, -48)] * 10)
+    room = room_of(levels(rustling))
+    assert room is not None
+    assert room > -50
+    heard = levels(joined(tone(300, RATE), rustling))
+    assert Silence(floor_of(heard, room)).since(20_000, heard) == 20_000 - rustling.samples
+
+
+def test_a_moment_tells_nothing_of_the_room() -> None:
+    assert room_of(levels(noise(90, -50))) is None
