@@ -265,7 +265,7 @@ def test_the_list_shows_how_full_this_process_is(
     try:
         html = page(staff, "voice_sessions_session_changelist")
         assert "0 sessions live. New sessions are taken." in html
-        assert "<td>wait for the VAD</td>" in html
+        assert "<td>wait for the event loop</td>" in html
         one.headroom.door.admit()
         assert "New sessions are taken." in page(staff, "voice_sessions_session_changelist")
         one._sessions["sess_1"] = cast(LocalHandle, None)
