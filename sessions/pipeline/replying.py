@@ -291,7 +291,7 @@ class Reply:
         latency, bounds = self._agent.spec.latency, self._bounds
         async with Pipeline() as p:
             thought = p.stage("think", words, bounds.words_ahead)
-            lines = p.stage("sentences", self._lines(self._filler.among(thought)), bounds.segments_ahead)
+            lines = p.stage("sentences", self._lines(thought), bounds.segments_ahead)
             voiced = self._agent.tts.synthesize(lines, self.plan.voice, self.marks)
             pieces = recut(voiced, first_ms=latency.first_delta_ms, ms=latency.delta_ms)
             speech = p.stage("synthesize", self._voiced(pieces), bounds.tts_chunks)
@@ -379,7 +379,10 @@ class Reply:
 
     async def _lines(self, words: AsyncIterator[str]) -> AsyncGenerator[Segment, None]:
         offset = len(self._segments) - self._interjected
-        async with aclosing(sentences(words, self._agent.spec.latency.first_chunk)) as segments:
+        async with (
+            aclosing(self._filler.among(words)) as filled,
+            aclosing(sentences(filled, self._agent.spec.latency.first_chunk)) as segments,
+        ):
             async for segment in segments:
                 self._segments.append(segment.text)
                 self.ledger.write(segment.text)

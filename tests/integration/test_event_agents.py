@@ -125,10 +125,11 @@ async def test_a_language_model_decides_and_is_left_at_the_deadline(
         manage(live_server_process.data, "agent", "apply", str(path))
         decided = await decision(live_server_process, "quick")
         assert json.loads(decided.output[0].content[0].text) == {"action": "buy"}
-        request = models.last_id()
+        since = models.last_id()
         late = await decision(live_server_process, "slow")
         assert (late.status, late.status_details.error.code) == ("failed", "deadline_exceeded")
-        models.wait_for_disconnect(request, within_s=1)
+        asked = [entry["id"] for entry in models.log(since) if entry["path"].endswith("/chat/completions")]
+        models.wait_for_disconnect(asked[0], within_s=1)
 
 
 def test_every_expression_of_the_how_to_is_one() -> None:
