@@ -30,9 +30,9 @@ def test_its_session_ends_when_it_answers_no_ping(start_server: StartServer, tmp
         f"Authorization: Bearer {server.key}\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+        began = time.monotonic()
         line.sendall(request.encode())
         assert b" 101 " in line.recv(100)
-        began = time.monotonic()
         while line.recv(65_536):
             pass
         waited = time.monotonic() - began

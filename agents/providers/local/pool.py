@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +20,9 @@ from dataclasses import dataclass
 from typing import TypeVar, TypeVarTuple
 
 from agents.errors import Overloaded, ProviderError, ProviderTimeout
+
+NICER = 10
+"""Levels of niceness by which a model's thread is below the event loop's, which is to have a core the moment it asks."""
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -44,7 +49,7 @@ class Lane:
         self._closed = False
         self._tickets = itertools.count()
         self._since: dict[int, float] = {}
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"repartee-{name}")
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"repartee-{name}", initializer=_give_way)
 
     @property
     def idle(self) -> bool:
@@ -108,6 +113,13 @@ class Lane:
         if not job.cancelled():
             with self._lock:
                 self.dropped += 1
+
+
+def _give_way() -> None:
+    """Let the event loop go first on a core that both want. Only Linux knows the niceness of a thread."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + NICER))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from agents.errors import Overloaded, ProviderError, ProviderTimeout
-from agents.providers.local.pool import Lane, Pool
+from agents.providers.local.pool import NICER, Lane, Pool
 from tests.fakes.waiting import until
 
 
@@ -121,3 +123,12 @@ async def test_how_long_the_next_job_has_waited(lane: Lane, job: Job) -> None:
     await until(lambda: lane.oldest_s == 0.0)
     job.release.set()
     assert await working == "done"
+
+
+def niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no niceness of its own")
+async def test_a_model_gives_way_to_the_event_loop_where_both_want_a_core(lane: Lane) -> None:
+    assert await lane.run(niceness, timeout_s=10) == min(19, niceness() + NICER)
