@@ -19,6 +19,8 @@ START_MS = 96
 """Three 32 ms windows of speech begin a turn: one more than a click fills."""
 INTERRUPT_MS = 128
 """Four windows of speech over the agent interrupt it: a click, or the onset of a cough, does not."""
+SURE = 0.65
+"""Three are enough if the VAD is as sure as this of the last two, which it is of voices and not of coughs."""
 PAUSE_MS = 192
 """After six windows of silence the words so far are worth transcribing."""
 MIN_SPEECH_MS = 200
@@ -160,6 +162,7 @@ class TurnTaker:
         self.onset = 0
         self._speech = 0
         self._fresh = 0
+        self._sure = 0
         self._last_window = 0
         self.last_speech = 0
         self._loud = False
@@ -218,6 +221,7 @@ class TurnTaker:
         speaking = probability >= self.detection.threshold - (0 if quiet else HYSTERESIS)
         silence_ms = self.silence_ms - window / SAMPLES
         self._fades = probability < FADING
+        self._sure = self._sure + 1 if probability >= SURE else 0
         if speaking:
             self._last_window = self.last_speech = end_sample
             self._loud = False
@@ -303,7 +307,8 @@ class TurnTaker:
         return [Onset(sample)]
 
     def _decide_start(self, speaking: bool) -> list[TurnSignal]:
-        needed = INTERRUPT_MS if self.agent_speaking and not self._doubts else START_MS
+        wary = self.agent_speaking and not self._doubts and self._sure < 2
+        needed = INTERRUPT_MS if wary else START_MS
         if self._fresh / SAMPLES >= needed:
             self._state, self._doubted, self._spared = _State.SPEAKING, self._doubts, None
             self._judged = self._words = None

@@ -24,8 +24,8 @@ WINDOW = 512
 
 
 def feed(taker: TurnTaker, windows: str, start: int = 0) -> list[TurnSignal]:
-    """One character a window: "#" speech, "~" a voice that fades, "." silence, "!" what is loud and yet no speech."""
-    levels = {"#": 0.9, "~": 0.42, ".": 0.01, "!": 0.01}
+    """One character a window: "#" speech, "+" perhaps speech, "~" a voice that fades, "." silence, "!" what is loud and yet no speech."""
+    levels = {"#": 0.9, "+": 0.6, "~": 0.42, ".": 0.01, "!": 0.01}
     signals: list[TurnSignal] = []
     quiet_since = taker.last_speech
     for n, mark in enumerate(windows, start + 1):
@@ -57,11 +57,18 @@ def test_a_click_is_a_false_start() -> None:
     assert feed(taker(), ".#....") == [Onset(WINDOW), FalseStart()]
 
 
-def test_over_the_agent_four_windows_are_needed() -> None:
+def test_over_the_agent_four_windows_are_needed_of_what_is_hardly_speech() -> None:
     listener = taker()
     listener.agent_speaking = True
-    assert feed(listener, "###") == [Onset(0)]
-    assert feed(listener, "#", 3) == [Began(0)]
+    assert feed(listener, "#+#") == [Onset(0)]
+    assert feed(listener, "+", 3) == [Began(0)]
+
+
+def test_over_the_agent_three_windows_are_enough_of_a_clear_voice() -> None:
+    listener = taker()
+    listener.agent_speaking = True
+    assert feed(listener, "+#") == [Onset(0)]
+    assert feed(listener, "#", 2) == [Began(0)]
 
 
 def test_going_on_after_a_pause_is_the_same_turn() -> None:
