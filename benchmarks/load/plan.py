@@ -21,7 +21,7 @@ class Plan:
 
     Each speaks every `period_s`, which must leave time for an answer and its silence, and pauses for `pause_ms` in
     the middle. Its first `warm_turns` do not count. `url` is that of the server ("ws://host:port"), `agent` the slug
-    of a Realtime session, with our own events if `extensions`. `seed` fixes the moments and who says what.
+    of a Realtime session, with our own events if `extensions`. `seed` fixes the moments.
     """
 
     url: str
@@ -57,12 +57,15 @@ class Plan:
         return (int((now - phase) / FRAME_S) + 2) * FRAME_S + phase
 
     def utterances(self, session: int, clips: int) -> dict[int, int]:
-        """Frame number → clip, for as long as the client is there; the clients divide the period among them."""
+        """Frame number → clip, for as long as the client is there; the clients divide the period among them.
+
+        Each says all clips in turn, so that what one client alone says is what many say.
+        """
         rng = random.Random(f"{self.seed} {session}")
         spread = (session + rng.random()) / self.sessions
         at, moments = LEAD_IN_S + spread * self.period_s, {}
         stays = self.ramp_s + self.seconds - self.joins_at(session)
         while at < stays - ANSWER_S:
-            moments[round(at / FRAME_S)] = rng.randrange(clips)
+            moments[round(at / FRAME_S)] = (session + len(moments)) % clips
             at += self.period_s
         return moments

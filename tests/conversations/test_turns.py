@@ -86,7 +86,7 @@ def test_a_click_holds_the_reply_and_it_goes_on_where_it_was() -> None:
             await talk.speak(600)
             await talk.until_while_silent(AudioOut)
             await talk.silence(1000)
-            await talk.speak(60)
+            await talk.speak(30)
             done = await talk.until_while_silent(ResponseDone)
             assert [held.held for held in talk.all(ReplyHeld)] == [True, False]
             assert done.status == "completed"
