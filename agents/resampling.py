@@ -42,9 +42,10 @@ class PromptResampler:
         unread = np.concatenate((self._unread, audio.int16()), dtype=np.float32)
         blocks = max(0, (len(unread) - len(self._filter)) // self._block + 1)
         self._unread = unread[blocks * self._block :]
-        step = unread.strides[0]
-        seen = np.lib.stride_tricks.as_strided(unread, (blocks, len(self._filter)), (self._block * step, step))
-        samples = np.clip(np.rint(seen @ self._filter), -32768, 32767)
+        step = unread.itemsize
+        seen = np.ndarray((blocks, len(self._filter)), np.float32, unread, strides=(self._block * step, step))
+        samples = np.rint(seen @ self._filter)
+        np.minimum(np.maximum(samples, -32768, out=samples), 32767, out=samples)
         return Audio(samples.astype("<i2").tobytes(), self.target)
 
 
