@@ -16,6 +16,9 @@ from benchmarks.table.usage import using
 SLOWER_MS: Final = 100.0
 GAP_MS: Final = 60.0
 PERIOD_S: Final = 10.0
+FIRST: Final = 30
+PEERS_FIRST: Final = 4
+"""Sessions that a climb begins with."""
 ALONE: Final = 3
 """Times as long as a run of one session is elsewhere."""
 AGENTS: Final = (
@@ -98,12 +101,12 @@ def measure(bench: Bench) -> list[Row]:
     with ExitStack() as up:
         base_url = up.enter_context(scripted())
         peer = Climb(bench, up.enter_context(pipecat(base_url))) if bench.peer else None
-        theirs = peer.climb(first=4) if peer else 0
+        theirs = peer.climb(first=PEERS_FIRST) if peer else 0
         stand = up.enter_context(repartee(base_url, AGENTS))
         ours = Climb(bench, stand, agent="bench")
-        mine = ours.climb(first=16)
+        mine = ours.climb(first=FIRST)
         semantic = Climb(bench, stand, agent="semantic")
-        with_model = semantic.climb(first=16)
+        with_model = semantic.climb(first=FIRST)
         floor = Climb(bench, up.enter_context(relay(answer_ms=2_500)), part="floor")
         floor.holds(max(mine, with_model, theirs, 1))
     bench.capacity.update({"Repartee": mine, "Pipecat": theirs})
