@@ -13,11 +13,7 @@ from dataclasses import dataclass, replace
 
 from agents.build import VoiceAgent
 from agents.errors import ClientError, ProviderError
-from agents.interfaces import (
-    Message,
-    ToolCall,
-    Transcript,
-)
+from agents.interfaces import Transcript
 from sessions.pipeline.acknowledging import Acknowledger
 from sessions.pipeline.aside import Aside
 from sessions.pipeline.bounds import Bounds
@@ -37,8 +33,18 @@ from sessions.pipeline.findings import (
     UserResumed,
     UserStarted,
 )
-from sessions.pipeline.gate import Gate, GatedToolbox
+from sessions.pipeline.floor import Floor
 from sessions.pipeline.inbox import Inbox, Ordered
+from sessions.pipeline.inward import (
+    HoldOver,
+    Inward,
+    News,
+    ReplyEnded,
+    RoomAgain,
+    Silence,
+    TimeUp,
+    TurnOver,
+)
 from sessions.pipeline.listening import Ears, Listening
 from sessions.pipeline.messages import (
     Answer,
@@ -68,7 +74,6 @@ from sessions.pipeline.messages import (
     ItemTruncated,
     MessageItem,
     PushEvent,
-    ReplyHeld,
     ReportPlayback,
     ResponseOptions,
     RetrieveItem,
@@ -84,10 +89,11 @@ from sessions.pipeline.messages import (
 )
 from sessions.pipeline.outbox import Outbox
 from sessions.pipeline.phrasebook import Phrasebook
-from sessions.pipeline.planning import make_plan, spoken_by
+from sessions.pipeline.planning import spoken_by
 from sessions.pipeline.recorder import Recorder
 from sessions.pipeline.records import Journal
-from sessions.pipeline.replying import BUG, Reply, Status, first_of
+from sessions.pipeline.replies import Replies
+from sessions.pipeline.replying import BUG, Reply, first_of
 from sessions.pipeline.snapshot import Activity, Snapshot
 from sessions.pipeline.speculation import Speculation, changes_the_answer
 from sessions.pipeline.timers import Timers
@@ -97,46 +103,11 @@ from sessions.pipeline.turn_taking import MIN_SPEECH_MS
 from sessions.pipeline.turns import Identity, Turn
 from sessions.pipeline.utterance import Utterance
 from sessions.pipeline.warmth import Warmth
-from sessions.pipeline.window import Window
 from telemetry import counters, names
 from telemetry.trace import TurnMarks
 
 PLAYBACK_REPORT_MS = 1500
 """How long past its expected end a client that reports playback may take to say that it ended."""
-HOLD_S = 1.0
-"""Speech over a reply is judged within 200 ms of its audio; a client that sends no more must not silence us."""
-
-
-@dataclass(frozen=True, slots=True)
-class _ReplyEnded:
-    reply: Reply
-
-
-@dataclass(frozen=True, slots=True)
-class _TurnOver:
-    turn: Turn
-
-
-@dataclass(frozen=True, slots=True)
-class _TimeUp:
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class _HoldOver:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class _RoomAgain:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class _Silence:
-    """Nobody has spoken since `reply` was heard, for as long as the client's idle timeout."""
-
-    reply: Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +117,6 @@ class _Due:
     command: CreateResponse
     item_id: str | None = None
     failure: ProviderError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _News:
-    """There is something in the feed, or the time has come to look at it."""
-
-
-_Inward = _News | Heard | _ReplyEnded | _TurnOver | _TimeUp | _HoldOver | _RoomAgain | _Silence
 
 
 class LiveSession:
@@ -178,7 +141,6 @@ class LiveSession:
         phrasebook: Phrasebook | None = None,
     ) -> None:
         self._agent = agent
-        self._identity = identity
         self._bounds = bounds
         self._clock = clock
         self._new_id = new_id
@@ -187,11 +149,9 @@ class LiveSession:
         self._conversation = Conversation(
             max_items=bounds.conversation_items, audio_items=bounds.item_audio_items, audio_ms=bounds.item_audio_ms
         )
-        self._window = Window(agent.spec)
         self._warmth = Warmth(agent.prepare)
         self._acknowledger = Acknowledger(agent.spec, agent.tts, phrasebook or Phrasebook())
-        self._cache_key = new_id("conv")
-        self._inbox: Inbox[_Inward] = Inbox(bounds.inbox_messages)
+        self._inbox: Inbox[Inward] = Inbox(bounds.inbox_messages)
         self._timers = Timers(self._inbox.post)
         self._listening = Listening(
             ears,
@@ -201,7 +161,7 @@ class LiveSession:
             clock=clock,
             new_item_id=self._new_item_id,
             unhurried=lambda: self._config.transcription_only,
-            agent_speaking=lambda: self._reply is not None and self._reply.playing,
+            agent_speaking=lambda: self._replies.playing,
             hints=config.hints,
         )
         self._recorder = Recorder(journal, agent.spec, identity, clock=clock, items=2 * bounds.conversation_items)
@@ -212,9 +172,20 @@ class LiveSession:
             worth_keeping=lambda turn: turn.kind != "event" or self._deciding.records(turn),
         )
         self._aside = Aside(self._outbox)
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._reply: Reply | None = None
-        self._side: dict[str, Reply] = {}
+        self._replies = Replies(
+            agent,
+            bounds,
+            session_id=identity.session_id,
+            conversation=self._conversation,
+            outbox=self._outbox,
+            turns=self._turns,
+            acknowledger=self._acknowledger,
+            new_id=new_id,
+            ended=lambda reply: self._inbox.post(ReplyEnded(reply)),
+        )
+        self._floor = Floor(
+            self._replies, self._turns, self._outbox, later=lambda seconds: self._timers.later(seconds, HoldOver())
+        )
         self._speaking: str | None = None
         self._transcripts = Transcripts()
         self._due: _Due | None = None
@@ -222,7 +193,6 @@ class LiveSession:
         self._ending: str | None = None
         self.ended_by: str | None = None
         self._fault = BUG
-        self._hold_timer: asyncio.TimerHandle | None = None
         self._deciding = Deciding(agent.spec, bounds, clock)
         self._wake: asyncio.TimerHandle | None = None
         self._waiting_for_room: asyncio.Task[None] | None = None
@@ -238,7 +208,7 @@ class LiveSession:
         if isinstance(command, PushEvent):
             self._last_heard_at = self._clock()
             if self._deciding.push(command):
-                self._inbox.post(_News())
+                self._inbox.post(News())
             return
         self._inbox.accept(command)
         self._last_heard_at = self._clock()
@@ -264,7 +234,7 @@ class LiveSession:
 
     def end(self, reason: str) -> None:
         """End the session; the client is told."""
-        self._inbox.post(_TimeUp(reason))
+        self._inbox.post(TimeUp(reason))
 
     def abandon(self, reason: str) -> None:
         """End the session of a client that has gone: nothing more is told to it."""
@@ -273,7 +243,7 @@ class LiveSession:
 
     def snapshot(self) -> Snapshot:
         """The session as it stands."""
-        reply = self._reply
+        reply = self._replies.current
         activity: Activity = "waiting"
         if self._speaking is not None:
             activity = "hearing"
@@ -289,8 +259,8 @@ class LiveSession:
 
     async def run(self) -> None:
         """Hold the conversation until it ends. A bug inside leaves as an ExceptionGroup, and so does a broken VAD."""
-        self._timers.later(self._bounds.session_s, _TimeUp("expired"))
-        self._timers.later(self._bounds.idle_s, _TimeUp("idle"))
+        self._timers.later(self._bounds.session_s, TimeUp("expired"))
+        self._timers.later(self._bounds.idle_s, TimeUp("idle"))
         try:
             await self._live()
         except asyncio.CancelledError:
@@ -307,6 +277,7 @@ class LiveSession:
     async def _live(self) -> None:
         try:
             async with asyncio.TaskGroup() as self._group:
+                self._replies.open(self._group)
                 self._group.create_task(self._listening.run(), name="listening")
                 self._warmth.renew(self._group)
                 self._acknowledger.prepare(self._group, spoken_by(self._agent.spec, self._config))
@@ -317,9 +288,9 @@ class LiveSession:
 
     def _finish(self, reason: str) -> None:
         self._discard_attempt()
-        unfinished = [reply for reply in (*self._side.values(), self._reply) if reply is not None and not reply.closed]
+        unfinished = self._replies.unfinished
         for reply in unfinished:
-            self._cut(reply, *(("failed", None) if reason == "failed" else ("cancelled", "client_cancelled")))
+            self._replies.cut(reply, *(("failed", None) if reason == "failed" else ("cancelled", "client_cancelled")))
         answering, asked = self._turns.answering, self._turns.asked
         cut_short = answering is not None and answering.reply in unfinished and reason != "failed"
         self._turns.close(answering, "session_closed" if cut_short else None)
@@ -339,29 +310,26 @@ class LiveSession:
         while self._ending is None:
             message = await self._inbox.get()
             match message:
-                case None | _RoomAgain():
+                case None | RoomAgain():
                     pass
-                case _News():
+                case News():
                     self._deciding.awake()
-                case _ReplyEnded(reply):
+                case ReplyEnded(reply):
                     self._on_reply_ended(reply)
-                case _TurnOver(turn):
+                case TurnOver(turn):
                     self._turns.close(turn)
-                case _TimeUp(reason):
+                case TimeUp(reason):
                     self._on_time_up(reason)
-                case _HoldOver():
-                    self._release()
-                case _Silence(reply):
+                case HoldOver():
+                    self._floor.release()
+                case Silence(reply):
                     self._on_silence(reply)
                 case _:
                     self._on_heard(message)
             self._carry_out_deferred()
             self._decide()
-            if not self._has_more_to_say():
+            if not self._replies.speaking:
                 self._aside.release()
-
-    def _has_more_to_say(self) -> bool:
-        return self._reply is not None and not self._reply.closed and self._reply.plan.modality == "audio"
 
     def _carry_out_deferred(self) -> None:
         """Commands whose commits are done, for as long as there is room for their answers."""
@@ -377,7 +345,7 @@ class LiveSession:
 
     async def _tell_of_room(self) -> None:
         await self._outbox.room()
-        self._inbox.post(_RoomAgain())
+        self._inbox.post(RoomAgain())
 
     def _carry_out(self, ordered: Ordered) -> None:
         command, answer = ordered.command, ordered.answer
@@ -412,7 +380,7 @@ class LiveSession:
                 self._outbox.put(ItemDeleted(item_id))
             case RetrieveItem(item_id):
                 found = ItemRetrieved(self._conversation.get(item_id), self._conversation.audio_of(item_id))
-                self._aside.put(found, speaking=self._has_more_to_say())
+                self._aside.put(found, speaking=self._replies.speaking)
             case TruncateItem():
                 self._truncate(command)
             case CreateResponse():
@@ -429,9 +397,10 @@ class LiveSession:
     def _on_heard(self, heard: Heard) -> None:
         match heard:
             case SpeechSuspected():
-                self._hold()
+                if self._config.turn_detection.interrupt_response:
+                    self._floor.hold()
             case SpeechDismissed(backchannel):
-                self._release("backchannel" if backchannel else "false")
+                self._floor.release("backchannel" if backchannel else "false")
             case UserStarted():
                 self._on_user_started(heard)
             case UserResumed(utterance):
@@ -448,7 +417,7 @@ class LiveSession:
                 self._inbox.commit_done()
                 self._speaking = None
                 self._discard_attempt()
-                self._release()
+                self._floor.release()
                 self._outbox.put(AudioCleared())
             case Partial(utterance, text, settled):
                 self._tell(utterance, text[:settled])
@@ -462,7 +431,7 @@ class LiveSession:
         self._config = config
         self._acknowledger.prepare(self._group, spoken_by(self._agent.spec, config))
         self._listening.configure(config.turn_detection, config.hints)
-        self._release()
+        self._floor.release()
         self._outbox.put(Configured(config))
 
     def _create_item(self, command: CreateItem) -> None:
@@ -490,63 +459,18 @@ class LiveSession:
 
     # --- hearing the user ----------------------------------------------------------------------------
 
-    def _hold(self) -> None:
-        """Step one of a barge-in: release nothing more until it is known whether this is speech."""
-        reply = self._reply
-        if reply is None or reply.over or not self._config.turn_detection.interrupt_response:
-            return
-        reply.pacer.hold()
-        reply.marks.move("bi_detected")
-        if self._hold_timer is not None:
-            self._hold_timer.cancel()
-        self._hold_timer = self._timers.later(HOLD_S, _HoldOver())
-        self._outbox.put(ReplyHeld(reply.id, True))
-
-    def _release(self, outcome: str = "false") -> None:
-        reply = self._reply
-        if reply is not None and reply.pacer.held and not reply.over:
-            reply.pacer.resume()
-            reply.marks.at.pop("bi_detected", None)
-            counters.count(names.INTERRUPTIONS, outcome=outcome)
-            self._outbox.put(ReplyHeld(reply.id, False))
-
     def _on_user_started(self, started: UserStarted) -> None:
         utterance = started.utterance
         self._speaking = utterance.item_id
         self._warmth.renew(self._group)
         self._outbox.put(SpeechStarted(utterance.item_id, started.start_ms))
         if not self._config.turn_detection.interrupt_response:
-            self._release()
+            self._floor.release()
             return
-        if self._reply is not None and not self._reply.over:
-            self._interrupt(self._reply, started.onset)
+        self._floor.interrupt(started.onset)
         due, self._due = self._due, None
         if due is not None and due.item_id is None:
             self._cancel_due(due, "turn_detected")
-
-    def _interrupt(self, reply: Reply, onset: float) -> None:
-        """Step two: everything unheard is gone, and history ends where the listener was."""
-        reply.marks.move("bi_speech_start", onset)
-        reply.marks.stamp("bi_detected")
-        reply.marks.stamp("bi_decided")
-        counters.count(names.INTERRUPTIONS, outcome="true")
-        self._cut(reply, "cancelled", "turn_detected")
-        reply.marks.stamp("bi_flushed")
-        self._turns.close(self._turns.answering)
-
-    def _cut(self, reply: Reply, status: Status, reason: str | None) -> None:
-        """Stop a reply for good and cut its item to what was heard by our estimate."""
-        task = self._tasks.pop(reply.id, None)
-        if task is not None:
-            task.cancel()
-        reply.ledger.take_back(self._outbox.discard_audio(reply.id))
-        spoken = reply.message is not None and reply.plan.modality == "audio"
-        if spoken:
-            reply.ledger.estimate(reply.pacer.heard_ms())
-        reply.close(status, reason)
-        if spoken and reply.message is not None:
-            self._conversation.cut_to_heard(reply.message.id)
-        self._turns.record_reply(reply)
 
     def _on_user_committed(self, committed: UserCommitted) -> None:
         utterance = committed.utterance
@@ -567,7 +491,7 @@ class LiveSession:
         heard = self._transcripts.expect(item.id)
         if committed.stopped_ms is not None and self._answers and (self._due is None or self._due.item_id is not None):
             self._due = _Due(CreateResponse(), item.id)
-        self._release()
+        self._floor.release()
         if heard is not None:
             self._on_transcript(heard)
         elif self._speculation.wanted and self._due is not None and self._due.item_id == item.id:
@@ -630,21 +554,21 @@ class LiveSession:
         text = heard.transcript.text.strip()
         if not text:
             return
-        reply = self._make_reply(ResponseOptions(), TurnMarks(self._clock), tentative=_said(heard.utterance, text))
+        said, marks = _said(heard.utterance, text), TurnMarks(self._clock)
+        reply = self._replies.make(ResponseOptions(), self._config, marks, tentative=said)
         if self._speculation.begin(reply, heard.utterance, self._config):
-            self._tasks[reply.id] = self._group.create_task(self._say(reply), name=reply.id)
+            self._replies.attempt(reply)
 
     def _may_attempt(self, utterance: Utterance) -> bool:
         spoke = self._speaking == utterance.item_id and utterance.speech_ms >= MIN_SPEECH_MS
         detected = spoke and self._config.turn_detection.type != "none"
-        busy = self._reply is not None and not self._reply.closed
         owed = self._due is not None or self._transcripts.awaited
-        return self._speculation.wanted and self._answers and detected and not busy and not owed
+        return self._speculation.wanted and self._answers and detected and not self._replies.busy and not owed
 
     def _discard_attempt(self) -> None:
         reply = self._speculation.discard()
         if reply is not None:
-            self._tasks.pop(reply.id).cancel()
+            self._replies.give_up(reply)
 
     # --- replies -------------------------------------------------------------------------------------
 
@@ -661,10 +585,10 @@ class LiveSession:
         if self._config.transcription_only:
             raise ClientError("A transcription session makes no responses.", code="invalid_value", param="type")
         if not options.in_conversation:
-            self._check_side()
+            self._replies.require_room_beside()
             return
-        busy = self._reply is not None and not self._reply.closed
-        if self._due is not None or (busy and self._reply is not None and self._reply.undecided):
+        reply = self._replies.current
+        if self._due is not None or (reply is not None and not reply.closed and reply.undecided):
             raise ClientError(
                 "Conversation already has an active response in progress. Wait until the response is finished before "
                 "creating a new one.",
@@ -673,7 +597,7 @@ class LiveSession:
 
     def _answer_if_due(self) -> None:
         """Start the reply that is owed, once every word is in and the one before has been said."""
-        if self._due is None or self._transcripts.awaited or (self._reply is not None and not self._reply.closed):
+        if self._due is None or self._transcripts.awaited or self._replies.busy:
             return
         due, self._due = self._due, None
         try:
@@ -684,102 +608,38 @@ class LiveSession:
     def _start_reply(self, due: _Due) -> None:
         """Answer the user's spoken turn if it is still without an answer, else begin a new one."""
         asked = self._turns.asked or self._turns.new(TurnMarks(self._clock))
-        reply = self._make_reply(due.command.options, asked.marks, failure=due.failure, turn=asked)
+        reply = self._replies.make(due.command.options, self._config, asked.marks, failure=due.failure, turn=asked)
         early = self._speculation.take(reply.plan, self._config)
         if asked.item_id is not None and self._speculation.wanted:
             self._speculation.answered(asked.marks, early=early is not None)
-        self._reply = early or reply
-        self._turns.answer(asked, self._reply)
+        self._replies.current = early or reply
+        self._turns.answer(asked, self._replies.current)
         if early is not None:
             early.adopt(reply.plan, asked.marks)
         else:
-            self._run(reply)
+            self._replies.run(reply)
 
     def _cancel_due(self, due: _Due, reason: str) -> None:
         """A response that never began; the client hears of it as of any other."""
         try:
-            reply = self._make_reply(due.command.options, TurnMarks(self._clock))
+            reply = self._replies.make(due.command.options, self._config, TurnMarks(self._clock))
         except ClientError as error:
             self._refuse(error, due.command.event_id)
             return
         reply.start()
         reply.close("cancelled", reason)
 
-    def _check_side(self) -> None:
-        asked_for = [reply for reply in self._side.values() if reply.plan.request.news is None]
-        if len(asked_for) >= self._bounds.side_responses:
-            counters.count(names.OVERLOADED, what="side_responses")
-            raise ClientError(
-                f"At most {self._bounds.side_responses} out-of-band responses may run at once.",
-                code="rate_limit_exceeded",
-            )
-
     def _start_side(self, command: CreateResponse) -> None:
         marks = TurnMarks(self._clock)
         marks.stamp("turn_open")
-        reply = self._make_reply(command.options, marks)
-        self._side[reply.id] = reply
-        self._run(reply)
-
-    def _make_reply(
-        self,
-        options: ResponseOptions,
-        marks: TurnMarks,
-        *,
-        failure: ProviderError | None = None,
-        turn: Turn | None = None,
-        news: Taken | None = None,
-        tentative: MessageItem | None = None,
-    ) -> Reply:
-        """`tentative` is what the user may turn out to have said: the reply answers it behind a closed gate."""
-        gate = Gate(is_open=tentative is None)
-        tools = self._agent.toolbox(self._config.tools if options.tools is None else options.tools)
-        plan = make_plan(
-            self._new_id("resp"),
-            options,
-            spec=self._agent.spec,
-            config=self._config,
-            conversation=self._conversation if tentative is None else self._conversation.with_item(tentative),
-            window=self._window,
-            tools=tools.specs(),
-            turn=turn,
-            turn_id=None if turn is None else f"{self._identity.session_id}.{turn.index}",
-            failure=failure,
-            cache_key=self._cache_key,
-        )
-        return Reply(
-            plan if news is None else self._deciding.about(plan, news),
-            self._agent,
-            GatedToolbox(tools, self._group, self._on_tool_ended if options.in_conversation else _nothing, gate),
-            conversation=self._conversation,
-            outbox=self._outbox,
-            bounds=self._bounds,
-            marks=marks,
-            new_id=self._new_id,
-            gate=gate,
-            acknowledger=self._acknowledger,
-            number=self._turns.count,
-        )
-
-    def _on_tool_ended(self, call: ToolCall, output: str) -> None:
-        """What a tool of the agent's own did belongs to the history, even if the reply was interrupted."""
-        self._conversation.remember(Message("assistant", "", calls=(call,)), Message("tool", output, call_id=call.id))
-
-    def _run(self, reply: Reply) -> None:
-        reply.start()
-        self._tasks[reply.id] = self._group.create_task(self._say(reply), name=reply.id)
-
-    async def _say(self, reply: Reply) -> None:
-        await reply.run()
-        self._inbox.post(_ReplyEnded(reply))
+        self._replies.run_beside(self._replies.make(command.options, self._config, marks))
 
     def _on_reply_ended(self, reply: Reply) -> None:
-        self._tasks.pop(reply.id, None)
-        self._side.pop(reply.id, None)
+        self._replies.left(reply)
         if reply.closed:
             return
         reply.close()
-        if reply is not self._reply:
+        if reply is not self._replies.current:
             return
         self._turns.record_reply(reply)
         left_s = reply.pacer.unplayed_ms() / 1000
@@ -787,14 +647,15 @@ class LiveSession:
             self._expect_end(turn, left_s)
         idle_ms = self._config.turn_detection.idle_timeout_ms
         if reply.hang_up:
-            self._timers.later(left_s + 0.2, _TimeUp("hang_up"))
+            self._timers.later(left_s + 0.2, TimeUp("hang_up"))
         elif idle_ms is not None and self._config.turn_detection.type != "none":
-            self._timers.later(left_s + idle_ms / 1000, _Silence(reply))
+            self._timers.later(left_s + idle_ms / 1000, Silence(reply))
         self._answer_if_due()
 
     def _on_silence(self, reply: Reply) -> None:
         """The user says nothing: the silence becomes an item, and the agent speaks up."""
-        if reply is not self._reply or self._due is not None or self._transcripts.awaited or self._speaking is not None:
+        awaited = self._due is not None or self._transcripts.awaited or self._speaking is not None
+        if awaited or reply is not self._replies.current:
             return
         end_ms = self._listening.heard_ms
         item = MessageItem(self._new_item_id(), "user", (Content("audio", transcript=""),))
@@ -812,7 +673,7 @@ class LiveSession:
         self._answer_if_due()
 
     def _cancel_response(self, command: CancelResponse) -> None:
-        reply = self._side.get(command.response_id or "") or self._reply
+        reply = self._replies.beside.get(command.response_id or "") or self._replies.current
         if reply is None or reply.closed or command.response_id not in (None, reply.id):
             if self._due is not None and command.response_id is None:
                 due, self._due = self._due, None
@@ -821,8 +682,7 @@ class LiveSession:
             raise ClientError(
                 "Cancellation failed: no active response found", code="response_cancel_not_active", param="response_id"
             )
-        self._side.pop(reply.id, None)
-        self._cut(reply, "cancelled", "client_cancelled")
+        self._replies.cut(reply, "cancelled", "client_cancelled")
         self._turns.close(self._turns.answered_by(reply))
         self._answer_if_due()
 
@@ -853,7 +713,7 @@ class LiveSession:
             return True
         if self._speaking is not None or self._listening.in_turn or self._transcripts.awaited or self._due is not None:
             return False
-        reply = self._reply
+        reply = self._replies.current
         if reply is None or reply.over:
             return True
         if reply.closed:
@@ -863,7 +723,7 @@ class LiveSession:
     def _wake_in(self, seconds: float) -> None:
         if self._wake is not None:
             self._wake.cancel()
-        self._wake = self._timers.later(seconds + 0.001, _News())
+        self._wake = self._timers.later(seconds + 0.001, News())
 
     def _start_decision(self, taken: Taken) -> None:
         deciding, marks = self._deciding, self._deciding.marks(taken)
@@ -871,24 +731,26 @@ class LiveSession:
         if deciding.spoken:
             turn = self._turns.new(marks)
             turn.kind, turn.initiator = "event", "client"
-        reply = self._make_reply(deciding.options(taken), marks, turn=turn, news=taken)
+        reply = self._replies.make(
+            deciding.options(taken), self._config, marks, turn=turn, about=lambda plan: deciding.about(plan, taken)
+        )
+        deciding.begun(Decision(taken, reply, turn))
         if turn is None:
-            self._side[reply.id] = reply
+            self._replies.run_beside(reply)
         else:
             self._turns.answer(turn, reply)
-            self._reply = reply
-        deciding.begun(Decision(taken, reply, turn))
-        self._run(reply)
+            self._replies.current = reply
+            self._replies.run(reply)
 
     # --- time ----------------------------------------------------------------------------------------
 
     def _expect_end(self, turn: Turn, left_s: float) -> None:
         """Close the turn when it has been heard: at the client's report, or when it should have ended."""
         grace_s = PLAYBACK_REPORT_MS / 1000 if turn.reports else 0.0
-        self._timers.later(left_s + grace_s, _TurnOver(turn))
+        self._timers.later(left_s + grace_s, TurnOver(turn))
 
     def _on_playback(self, report: ReportPlayback) -> None:
-        reply = self._reply
+        reply = self._replies.current
         if reply is None or reply.id != report.response_id:
             return
         message = reply.message if reply.plan.modality == "audio" else None
@@ -902,9 +764,10 @@ class LiveSession:
     def _on_time_up(self, reason: str) -> None:
         quiet_s = self._clock() - self._last_heard_at
         if reason == "idle" and quiet_s < self._bounds.idle_s:
-            self._timers.later(self._bounds.idle_s - quiet_s, _TimeUp("idle"))
+            self._timers.later(self._bounds.idle_s - quiet_s, TimeUp("idle"))
             return
-        if reason == "hang_up" and (self._listening.in_turn or self._reply is None or not self._reply.hang_up):
+        reply = self._replies.current
+        if reason == "hang_up" and (self._listening.in_turn or reply is None or not reply.hang_up):
             return  # the user spoke again before the call ended
         self._ending = reason
 
@@ -914,10 +777,6 @@ class LiveSession:
 
 def _said(utterance: Utterance, text: str) -> MessageItem:
     return MessageItem(utterance.item_id, "user", (Content("audio", transcript=text),))
-
-
-def _nothing(call: ToolCall, output: str) -> None:
-    """What a response beside the conversation did leaves nothing in it."""
 
 
 class _Ended(Exception):

@@ -370,14 +370,14 @@ def check_answers(events: list[Event]) -> None:
 
 def check_nothing_left(talk: Talk) -> None:
     session = talk.session
-    assert not session._tasks
-    assert not session._side
+    assert not session._replies._tasks
+    assert not session._replies.beside
     assert not session._inbox._deferred
     assert not session._transcripts.awaited
     assert session._due is None
     assert session._speculation.discard() is None
     assert session._turns.answering is None
-    assert not any(reply for reply in [session._reply] if reply is not None and not reply.closed)
+    assert not any(reply for reply in [session._replies.current] if reply is not None and not reply.closed)
     names = [task.get_name() for task in asyncio.all_tasks()]
     assert not any(name.startswith(("resp", "think", "sentences", "synthesize", "room")) for name in names)
     assert len(asyncio.all_tasks()) <= 6  # the test, the session, the listener, listening, and what hears a turn begun

@@ -72,7 +72,7 @@ def test_audio_that_a_slow_client_has_not_read_is_taken_back() -> None:
             talk.reads_s = 0
             read_ms = talk.audio_ms()
             done = await talk.until_while_silent(ResponseDone)
-            reply = talk.session._reply
+            reply = talk.session._replies.current
             assert reply is not None
             assert reply.pacer.released_ms > read_ms
             assert done.audio_ms == read_ms

@@ -364,7 +364,7 @@ def test_a_long_feed_leaves_nothing_behind() -> None:
             await asyncio.sleep(1)
             session = talk.session
             assert len(talk.all(ResponseDone)) > 1_000
-            assert (session._tasks, session._side) == ({}, {})
+            assert (session._replies._tasks, session._replies.beside) == ({}, {})
             assert len(asyncio.all_tasks()) < 10
             assert len(session._deciding.feed) == 20
 

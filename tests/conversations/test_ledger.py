@@ -95,7 +95,7 @@ def test_the_client_knows_better_until_the_brain_is_told(change_ms: int) -> None
         llm = ScriptedLLM([LONG, "Well."])
         async with conversation(llm=llm, stt=ScriptedSTT(["stop"])) as talk:
             first = await interrupted(talk, 2_000)
-            reply = talk.session._reply
+            reply = talk.session._replies.current
             assert reply is not None
             heard_ms = int(reply.ledger.heard_ms or 0)
             talk.do(TruncateItem(first.item_id, heard_ms + change_ms))

@@ -24,7 +24,7 @@ WINDOW = 512
 
 
 def feed(taker: TurnTaker, windows: str, start: int = 0) -> list[TurnSignal]:
-    """One character a window: "#" speech, "+" perhaps speech, "~" a voice that fades, "." silence, "!" what is loud and yet no speech."""
+    """One character a window: "#" speech, "+" what may be, "~" a voice that fades, "." silence, "!" a loud noise."""
     levels = {"#": 0.9, "+": 0.6, "~": 0.42, ".": 0.01, "!": 0.01}
     signals: list[TurnSignal] = []
     quiet_since = taker.last_speech
