@@ -1,4 +1,4 @@
-"""Each millisecond between the providers and the client: the three hops of a turn that are Repartee's own.
+"""What Repartee itself adds to a turn: how late it knows of its end, and three hops between providers and client.
 
     python -m benchmarks.hops [--turns 30] [--reply TEXT] [--spaces before|after] [--rtt MS]
         [--keep-alive S] [--pause S]
@@ -6,6 +6,8 @@
     hear -> think    the STT's answer has left its server, and the turn is over -> the LLM has the request
     think -> speak   the token that completes the first chunk has left -> the TTS has the request
     speak -> client  the TTS's first audio has left -> the client has the first delta
+
+and, before them, how long past the silence wait it takes to know that the turn is over.
 
 One session, scripted HTTP providers, no optimism. Words that are in before the silence wait is over wait for its
 end: that is the wait's time and not a hop's. Times are read off the providers' own log and the client's clock, which is
@@ -97,9 +99,10 @@ async def one_turn(running: Server, base_url: str, question: Audio) -> dict[str,
         "speak -> client": (at - spoken["first_byte"]) * 1000,
     }
     inside = {f"  {name}": (marks[end] - marks[start]) / 1000 for name, start, end in INSIDE}
-    return {"voice to voice": (at - last) * 1000, **hops, "all hops": sum(hops.values()), **inside} | {
-        "underrun": float(facts["underrun_ms"])
-    }
+    total_ms = (at - last) * 1000
+    decided_ms = total_ms - (marks["first_audio_sent"] - marks["eot_decided"]) / 1000
+    whole = {"voice to voice": total_ms, "turn detection, past the silence": decided_ms - SILENCE_MS}
+    return {**whole, **hops, "all hops": sum(hops.values()), **inside, "underrun": float(facts["underrun_ms"])}
 
 
 async def measure(running: Server, base_url: str, turns: int, pause_s: float) -> list[dict[str, float]]:

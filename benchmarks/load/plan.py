@@ -63,7 +63,8 @@ class Plan:
         """
         rng = random.Random(f"{self.seed} {session}")
         spread = (session + rng.random()) / self.sessions
-        at, moments = LEAD_IN_S + spread * self.period_s, {}
+        at = LEAD_IN_S + spread * self.period_s
+        moments: dict[int, int] = {}
         stays = self.ramp_s + self.seconds - self.joins_at(session)
         while at < stays - ANSWER_S:
             moments[round(at / FRAME_S)] = (session + len(moments)) % clips
