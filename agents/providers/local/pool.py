@@ -22,7 +22,7 @@ from typing import TypeVar, TypeVarTuple
 from agents.errors import Overloaded, ProviderError, ProviderTimeout
 
 NICER = 10
-"""Levels of niceness by which a model's thread is below the event loop's, which is to have a core the moment it asks."""
+"""Levels of niceness by which a model's thread is below the event loop's: that is to have a core the moment it asks."""
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
