@@ -19,6 +19,7 @@ import uvicorn
 from django.conf import settings
 
 from project import server
+from project.allocator import bound_arenas
 from project.local import lan_addresses, loopback_names, remember_environment
 from project.tls import self_signed
 
@@ -111,6 +112,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tls", action="store_true", help="serve https and wss with a self-signed certificate")
     options = parser.parse_args()
+    bound_arenas()
     django.setup()
     if not settings.DEVELOPMENT:
         sys.exit("This sets up a machine of your own: it needs REPARTEE_ENV=development. Serve with project.server.")

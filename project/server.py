@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 from django.conf import settings
 
+from project.allocator import bound_arenas
 from project.paced_http import PacedHttpProtocol
 from project.paced_websocket import PacedWebSocketProtocol
 
@@ -50,6 +51,7 @@ def run(server: uvicorn.Server) -> None:
 
 
 def main() -> None:
+    bound_arenas()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="0.0.0.0")  # noqa: S104 - a container's own network
     parser.add_argument("--port", type=int, default=settings.PORT)
