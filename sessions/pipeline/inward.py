@@ -11,7 +11,7 @@ from sessions.pipeline.turns import Turn
 
 @dataclass(frozen=True, slots=True)
 class ReplyEnded:
-    """It has run to its end, or was cut short."""
+    """It has run to its end. One that was cut short says nothing more."""
 
     reply: Reply
 
