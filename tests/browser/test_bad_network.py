@@ -58,8 +58,8 @@ def test_an_uneven_line_is_not_heard_once_it_is_known(chromium: Chromium, live_s
         talk.start()
         talk.until(f"window.wire.filter(([, type]) => type === 'repartee.turn').length === {QUESTIONS}", within_s=60)
         talk.wait_for_state("listening")
+        ended = server.await_reports("ended", 1 + QUESTIONS)
     reports: list[dict[str, Any]] = server.received("repartee.playback")
-    ended = [report for report in reports if report["state"] == "ended"]
     gaps = [report["underrun_ms"] for report in ended]
     assert len(gaps) == 1 + QUESTIONS
     assert median(gaps[2:]) == 0

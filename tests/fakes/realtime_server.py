@@ -20,6 +20,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
 from agents.audio import Audio
+from tests.processes import wait_until
 
 RATE = 24_000
 LEAD_S = 0.3
@@ -264,6 +265,17 @@ class RealtimeServer:
 
     def received(self, type_: str) -> list[dict[str, Any]]:
         return [event for event in self.log if event["type"] == type_ and not event["sent"]]
+
+    def await_reports(self, state: str, count: int) -> list[dict[str, Any]]:
+        """The playback reports of that state, once there are `count`: the page is ahead of what it has sent."""
+        said: list[dict[str, Any]] = []
+
+        def arrived() -> bool:
+            said[:] = [report for report in self.received("repartee.playback") if report["state"] == state]
+            return len(said) >= count
+
+        wait_until(arrived, within_s=5, what=f"{count} playback reports of the state {state!r}")
+        return said
 
     def sent(self, type_: str) -> list[dict[str, Any]]:
         return [event for event in self.log if event["type"] == type_ and event["sent"]]
