@@ -29,7 +29,7 @@ FADING = 0.9
 """Below this probability a voice may be ending that a VAD still takes for speech: then its level is looked at."""
 LULLS_MS = (30, 30, 60, 90)
 """How long the voice must have dipped, or it must be quiet, for the first lull, the second, and so on, so that the gaps
-inside of words do not each cost a transcription. After as many in a row there is none for a while."""
+inside of words do not each cost a transcription. After as many of a turn there is none for a while."""
 LULL_FORGOTTEN_MS = 3_000
 """Audio after which one lull in vain is forgotten."""
 FALSE_START_MS = 64
@@ -387,5 +387,5 @@ class TurnTaker:
         wait, why = self._wait()
         if self.silence_ms < wait + (PROOF_MS if self._loud else 0):
             return []
-        self._state, self._ended_at = _State.QUIET, self.last_speech
+        self._state, self._ended_at, self._in_vain = _State.QUIET, self.last_speech, 0.0
         return [Ended(self.last_speech, self.speech_ms, why)]

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from agents.spec import TurnDetection
 from sessions.pipeline.turn_taking import (
+    LULLS_MS,
     Began,
     Doubted,
     Ended,
@@ -305,6 +306,16 @@ def test_a_lull_in_vain_is_forgotten_after_three_seconds() -> None:
     listener = taker(lulls=True)
     assert kinds(feed(listener, "#" * 8 + ".#")) == [Onset, Began, Lull, Stirred]
     assert kinds(feed(listener, "#" * 94 + ".", 10)) == [Lull]
+
+
+def test_each_turn_may_lull_anew() -> None:
+    listener, at = taker(lulls=True, silence_duration_ms=200), 0
+    for _ in range(len(LULLS_MS) + 2):
+        windows = "#" * 8 + "~" + "." * 9
+        signals = feed(listener, windows, at)
+        assert kinds(signals) == [Onset, Began, Lull, Paused, Ended]
+        assert signals[2] == Lull((at + 9) * WINDOW)
+        at += len(windows)
 
 
 def fading(quiet_ms: int) -> tuple[TurnTaker, list[TurnSignal]]:
