@@ -36,8 +36,11 @@ def accounted(turn: Turn, log: Sequence[Entry], silence_ms: float) -> Account | 
     if turn.said is None or turn.first_audio is None:
         return None
     answering = [entry for entry in log if turn.said <= entry["received"] <= turn.first_audio]
-    heard, thought, spoken = (_first(answering, name) for name in ("transcriptions", "completions", "speech"))
-    if heard is None or thought is None or spoken is None:
+    thought, spoken = _first(answering, "completions"), _first(answering, "speech")
+    if thought is None or spoken is None:
+        return None
+    heard = _last_answered(answering, "transcriptions", before=thought["received"])
+    if heard is None:
         return None
     decided = turn.silence if turn.silence is not None else heard["received"]
     words = heard["last_byte"]
@@ -56,3 +59,9 @@ def completed_at(thought: Entry, spoken: Entry) -> float:
 
 def _first(entries: Sequence[Entry], name: str) -> Entry | None:
     return next((entry for entry in entries if entry["path"].endswith(name)), None)
+
+
+def _last_answered(entries: Sequence[Entry], name: str, *, before: float) -> Entry | None:
+    """Words are asked for at each lull; where speech goes on, the request is given up."""
+    answered = (entry for entry in entries if entry["path"].endswith(name) and (entry["last_byte"] or before) < before)
+    return max(answered, key=lambda entry: float(entry["last_byte"]), default=None)

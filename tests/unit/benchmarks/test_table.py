@@ -76,6 +76,13 @@ def test_a_server_that_does_not_say_when_it_decided_did_when_it_asked_for_the_wo
     assert account.hear_think == pytest.approx(95.0)
 
 
+def test_the_words_are_those_that_were_answered_not_asked_for_in_vain() -> None:
+    log = [entry("audio/transcriptions", received=10.01, last_byte=None), *LOG]
+    assert accounted(Turn(said=10.0, silence=10.24, first_audio=10.6), log, silence_ms=200) == accounted(
+        Turn(said=10.0, silence=10.24, first_audio=10.6), LOG, silence_ms=200
+    )
+
+
 def test_there_is_no_account_of_a_turn_without_an_answer() -> None:
     assert accounted(Turn(said=10.0), LOG, silence_ms=200) is None
     assert accounted(Turn(said=20.0, first_audio=21.0), LOG, silence_ms=200) is None
