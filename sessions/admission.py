@@ -21,14 +21,15 @@ ARRIVALS = "arrivals"
 class Door:
     """`limits` by the name of what is measured; 0 is no limit. `used` has the smoothed share of each.
 
-    `at_once` sessions may come in together, and then `per_s` a second, less by the share that is used; 0 is no limit.
+    `at_once` sessions may come in together, and then `per_s` a second, less by the share that is used; with 0 of
+    either as many as like.
     """
 
     def __init__(self, limits: Mapping[str, float], *, at_once: int, per_s: float) -> None:
         self.used = {name: 0.0 for name, limit in limits.items() if limit}
         self.open = True
         self._limits = limits
-        self._at_once, self._per_s = at_once, per_s
+        self._at_once, self._per_s = at_once if per_s else 0, per_s
         self._arrivals = float(at_once)
         self._because = ARRIVALS
 

@@ -96,6 +96,11 @@ def test_a_limit_of_0_is_none() -> None:
     assert one.fullest is None
 
 
+def test_no_arrivals_a_second_bounds_none() -> None:
+    one = door(at_once=10, per_s=0)
+    assert come_in(one, most=5_000) == 5_000
+
+
 lags = st.lists(st.tuples(st.floats(0, 200), st.integers(0, 30)), max_size=60)
 
 
