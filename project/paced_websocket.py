@@ -24,7 +24,7 @@ LINGER_S = 5.0
 
 
 class PacedWebSocketProtocol(WebSocketsSansIOProtocol):
-    """One client's connection, which waits to send as soon as the client is half a second behind."""
+    """One client's connection, which waits to send as soon as the client is a quarter of a second behind."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         cast(asyncio.Transport, transport).set_write_buffer_limits(high=UNSENT)

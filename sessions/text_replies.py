@@ -15,7 +15,8 @@ from agents.errors import ContextFull, Overloaded, ProviderError, ProviderTimeou
 from agents.interfaces import BrainOutput, Finish, Message, TextDelta, ToolCall, Usage
 from sessions.errors import UnknownResponse
 from sessions.pipeline.bounds import Bounds
-from sessions.pipeline.replying import BUG, MAX_CALL_ID
+from sessions.pipeline.reply_items import MAX_CALL_ID
+from sessions.pipeline.replying import BUG
 from sessions.pipeline.turns import Turn
 from sessions.protocols.text_answers import Fault, Outcome, TextWriter
 from sessions.protocols.text_requests import TextRequest

@@ -73,7 +73,7 @@ def _boundaries(marks: Mapping[str, int]) -> Iterator[tuple[str, Owner, int]]:
         ("vad_hangover", "setting", marks.get(VAD_STOP)),
         ("stt_finalize", "stt", marks.get(STT_FINAL)),
         ("endpointing_wait", "turn_detector", marks.get(EOT_DECIDED)),
-        ("commit", "retrieval", marks.get(TURN_COMMITTED)),
+        ("commit", "platform", marks.get(TURN_COMMITTED)),
         ("retrieval", "retrieval", _retrieved(marks, first)),
         ("llm_queue", "llm", _of_call(marks, first, REQUEST_SENT)),
         ("tool_rounds", "tool", tools_end),

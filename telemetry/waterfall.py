@@ -108,7 +108,7 @@ def _stages(trace: TurnTrace) -> Iterator[_Bar]:
         ("speech to text", n.USER_SPEECH_END, n.STT_FINAL, COLOURS["stt"], "final transcript"),
         ("end of turn", n.USER_SPEECH_END, n.EOT_DECIDED, COLOURS["turn_detector"], "decided"),
         ("optimistic reply", n.SPEC_STARTED, n.TURN_COMMITTED, COLOURS["setting"], "unheard"),
-        ("commit", n.EOT_DECIDED, n.TURN_COMMITTED, COLOURS["retrieval"], "committed"),
+        ("commit", n.EOT_DECIDED, n.TURN_COMMITTED, COLOURS["platform"], "committed"),
         ("retrieval", n.RETRIEVAL_START, n.RETRIEVAL_END, COLOURS["retrieval"], "search"),
     )
     for lane, start, stop, colour, label in settled:

@@ -19,7 +19,8 @@ from agents.structured import OutputSchema
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.feed import Feed, Taken
 from sessions.pipeline.messages import PushEvent, ResponseOptions
-from sessions.pipeline.replying import Plan, Reply
+from sessions.pipeline.plan import Plan
+from sessions.pipeline.replying import Reply
 from sessions.pipeline.turns import Turn
 from telemetry import counters, names
 from telemetry.trace import TurnMarks

@@ -13,7 +13,7 @@ from sessions.pipeline.turn_book import TurnBook
 from telemetry import counters, names
 
 HOLD_S: Final = 1.0
-"""Speech over a reply is judged within 200 ms of its audio; a client that sends no more must not silence us."""
+"""Speech over a reply is judged by half a second of it; a client that sends no more must not silence us."""
 
 
 class Floor:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from agents.audio import Audio, Resampler, join
+from agents.audio import Audio, join
 from agents.errors import ClientError, ProviderError, ProviderTimeout
 from agents.interfaces import NO_HINTS, STT, VAD, EndOfTurn, Hints, Transcript, VADStream
-from agents.resampling import PromptResampler, prompt_resampler
 from agents.spec import TurnDetection
 from sessions.pipeline.audio_pipe import AudioPipe
 from sessions.pipeline.bounds import Bounds
@@ -33,11 +32,11 @@ from sessions.pipeline.findings import (
     UserResumed,
     UserStarted,
 )
-from sessions.pipeline.loudness import BLOCK, Silence, floor_of, levels, room_of
+from sessions.pipeline.intake import Intake
+from sessions.pipeline.loudness import ROOM_MS, Silence
 from sessions.pipeline.messages import AppendAudio, AudioCommand, ClearAudio, CommitAudio
 from sessions.pipeline.turn_taking import (
     MIN_SPEECH_MS,
-    SAMPLES,
     Began,
     Doubted,
     Ended,
@@ -58,22 +57,12 @@ from telemetry.trace import TurnMarks
 
 WINDOW = 512
 """Samples that the VAD judges at a time."""
-SLICE_MS = 100
-"""Audio that arrives faster than real time is looked at in steps of this, so that turns inside it are seen."""
 MIN_COMMIT_MS = 100
-RECENT_MS = 500
-"""As much of a turn tells how loud its speech is."""
-ROOM_MS = 2000
-"""As much of what preceded a turn tells how loud the room is. It is kept beyond the prefix padding."""
-SOFT_START_MS = 200
-"""A VAD hears a soft beginning, an s or an f, up to this much late: that is no room."""
-LOOK_BACK_MS = 200
-"""As far back as the end of speech is looked for: the VAD's hangover, a window, and a step of audio."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ears:
-    """What listening needs of an agent. `detect` runs a VAD push of at most `SLICE_MS`.
+    """What listening needs of an agent. `detect` runs a VAD push of at most `intake.SLICE_MS`.
 
     `asks_early`: the STT may be asked at the first sign of a pause, since asking in vain costs little. `language` is
     that of the words, unless the client says so.
@@ -119,17 +108,14 @@ class Listening:
         self._new_item_id = new_item_id
         self._taker = TurnTaker(detection, lulls=ears.asks_early, language=hints.language or ears.language)
         self._pipe = AudioPipe(bounds.audio_in_bytes)
-        self._vad: VADStream | None = None
-        self._resampler: Resampler | PromptResampler | None = None
         self._tail = Tail(detection.prefix_padding_ms + ROOM_MS)
         self._arrivals = Arrivals()
+        self._intake = Intake(self._pipe, self._arrivals)
+        self._silence = Silence(self._tail)
+        self._vad: VADStream | None = None
         self._utterance: Utterance | None = None
         self._taken = 0
-        self._room: float | None = None
-        self._silence: Silence | None = None
         self._withheld: Transcribed | NotTranscribed | None = None
-        self._received = 0
-        self._received_from = 0
         self._hearing: asyncio.Task[None] | None = None
         self._judging: asyncio.Task[None] | None = None
 
@@ -180,40 +166,11 @@ class Listening:
     # --- audio ---
 
     async def _append(self, command: AppendAudio, at: float) -> None:
-        """Hear what was appended, and what has been appended after it by now.
-
-        Small pieces that wait are judged together, up to a step of them, which costs less; and after each step all
-        other sessions have their turn.
-        """
-        rate, block, block_ms = command.audio.rate, list[Audio](), 0.0
-        if self._resampler is None or self._resampler.source != rate:
-            self._resampler = prompt_resampler(rate, RATE)
-            self._received, self._received_from = 0, self._tail.end_sample
-        appended: tuple[AppendAudio, float] | None = (command, at)
-        while appended is not None:
-            for step in self._steps(self._resampler, *appended):
-                if block and block_ms + step.ms > SLICE_MS:
-                    await self._hear(block)
-                    await asyncio.sleep(0)
-                    block, block_ms = [], 0.0
-                block.append(step)
-                block_ms += step.ms
-            appended = self._pipe.more_audio(rate)
-        if block:
+        """Hear what was appended, and after it what waits. After each step all other sessions have their turn."""
+        for n, block in enumerate(self._intake.blocks(command, at)):
+            if n:
+                await asyncio.sleep(0)
             await self._hear(block)
-
-    def _steps(self, resampler: Resampler | PromptResampler, command: AppendAudio, at: float) -> Iterator[Audio]:
-        """The audio at our rate, with the moments noted at which it came."""
-        rate, left = command.audio.rate, command.audio.samples
-        for piece in command.audio.split(SLICE_MS):
-            left -= piece.samples
-            self._received += piece.samples
-            client_end = None
-            if command.start_sample is not None:
-                client_end = command.start_sample + command.audio.samples - left
-            end_sample = self._received_from + self._received * RATE // rate
-            self._arrivals.note(end_sample, at - left / rate, rate=rate, client_end=client_end)
-            yield resampler.push(piece)
 
     async def _hear(self, block: list[Audio]) -> None:
         """Ask the VAD about the steps of a block at once, and take them in one after the other."""
@@ -250,15 +207,12 @@ class Listening:
 
     def _look_for_the_end(self, end_sample: int) -> None:
         """Let the turn lull, pause or end, by all that is in up to `end_sample`."""
-        silent = self._taker.falling_silent
-        if not silent and not self._taker.fading:
-            self._silence = None
-            return
-        whole = end_sample - end_sample % BLOCK
-        if self._silence is None:
-            self._silence = Silence(floor_of(levels(self._tail.until(whole, RECENT_MS)), self._room))
-        since = self._silence.since(whole, levels(self._tail.until(whole, LOOK_BACK_MS)))
-        self._obey(self._taker.listen(end_sample, since) if silent else self._taker.fade(end_sample, since))
+        if self._taker.falling_silent:
+            self._obey(self._taker.listen(end_sample, self._silence.since(end_sample)))
+        elif self._taker.fading:
+            self._obey(self._taker.fade(end_sample, self._silence.since(end_sample)))
+        else:
+            self._silence.broken()
 
     def _hear_by_hand(self, audio: Audio, windows: list[tuple[int, float]]) -> None:
         utterance = self._utterance
@@ -353,15 +307,8 @@ class Listening:
         utterance.marks.stamp("user_speech_start", self._arrivals.time_of(sample))
         utterance.start_sample = max(self._taken, sample - self._taker.detection.prefix_padding_ms * RATE // 1000)
         utterance.append(self._tail.since(utterance.start_sample))
-        self._look_at_the_room(sample)
+        self._silence.learn_room(self._taken, sample)
         return utterance
-
-    def _look_at_the_room(self, speech_start: int) -> None:
-        """How loud it is without speech, by what came between the last turn and this. If that is little, as before."""
-        end = speech_start - SOFT_START_MS * SAMPLES
-        quiet_ms = min(ROOM_MS, max(0, end - self._taken) / SAMPLES)
-        room = room_of(levels(self._tail.until(end, quiet_ms)))
-        self._room = self._room if room is None else room
 
     def _ask_early(self, sample: int) -> None:
         utterance = self._utterance
@@ -374,6 +321,8 @@ class Listening:
         if utterance is None:
             return
         self._spoke(utterance, sample, self._taker.speech_ms)
+        if self._taker.detection.type == "semantic_vad":
+            utterance.marks.move("vad_stop")
         if not utterance.promised:
             utterance.close()
         if not self._taker.undecided:
@@ -384,6 +333,7 @@ class Listening:
     def _resume(self) -> None:
         if self._utterance is not None:
             self._utterance.marks.add("resume_count", 1)
+            self._utterance.marks.at.pop("vad_stop", None)
             self._go_on()
 
     def _go_on(self) -> None:
@@ -402,7 +352,7 @@ class Listening:
         self._stop_hearing()
         self._withheld = None
         utterance.reopen()
-        for mark in ("stt_final", "stt_first_partial"):
+        for mark in ("stt_final", "stt_first_partial", "vad_stop"):
             utterance.marks.at.pop(mark, None)
         self._listen_to(utterance)
 

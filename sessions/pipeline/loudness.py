@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.audio import Audio
+from sessions.pipeline.utterance import RATE, Tail
 
 BLOCK_MS = 10
 BLOCK = 160
@@ -19,6 +20,14 @@ ROOM_SHARE = 95
 ABOVE_ROOM_DB = 3.0
 ABOVE_QUIETEST_DB = 5.0
 ROOM_BLOCKS = 10
+RECENT_MS = 500
+"""As much of a turn tells how loud its speech is."""
+ROOM_MS = 2000
+"""As much of what preceded a turn tells how loud the room is. It is kept beyond the prefix padding."""
+SOFT_START_MS = 200
+"""A VAD hears a soft beginning, an s or an f, up to this much late: that is no room."""
+LOOK_BACK_MS = 200
+"""As far back as the end of speech is looked for: the VAD's hangover, a window, and a step of audio."""
 
 
 def levels(audio: Audio) -> npt.NDArray[np.float64]:
@@ -48,17 +57,37 @@ def floor_of(recent: npt.NDArray[np.float64], room: float | None) -> float:
 
 
 class Silence:
-    """One silence, heard piece by piece: what stays below `floor` dBFS."""
+    """The silence at the end of a turn: what stays below a floor, which is found when it begins, until it is broken.
 
-    def __init__(self, floor: float) -> None:
-        self._floor = floor
+    The floor lies between how loud the speech just was and how loud the room is without any.
+    """
+
+    def __init__(self, tail: Tail) -> None:
+        self._tail = tail
+        self._room: float | None = None
+        self._floor: float | None = None
         self._since: int | None = None
 
-    def since(self, end_sample: int, recent: npt.NDArray[np.float64]) -> int:
-        """Where the last sound before `end_sample` (16 kHz) ended; `recent` are the levels up to there."""
+    def learn_room(self, start: int, speech_start: int) -> None:
+        """How loud it is without speech, by what came since `start`. If that is too little to tell, as before."""
+        end = speech_start - SOFT_START_MS * RATE // 1000
+        quiet_ms = min(ROOM_MS, max(0, end - start) * 1000 / RATE)
+        room = room_of(levels(self._tail.until(end, quiet_ms)))
+        self._room = self._room if room is None else room
+
+    def since(self, end_sample: int) -> int:
+        """Where the last sound before `end_sample` (16 kHz) ended, as far back as `LOOK_BACK_MS`."""
+        whole = end_sample - end_sample % BLOCK
+        if self._floor is None:
+            self._floor = floor_of(levels(self._tail.until(whole, RECENT_MS)), self._room)
+        recent = levels(self._tail.until(whole, LOOK_BACK_MS))
         loud = np.flatnonzero(recent >= self._floor)
         if loud.size:
-            self._since = end_sample - (len(recent) - 1 - int(loud[-1])) * BLOCK
+            self._since = whole - (len(recent) - 1 - int(loud[-1])) * BLOCK
         elif self._since is None:
-            self._since = end_sample - len(recent) * BLOCK
+            self._since = whole - len(recent) * BLOCK
         return self._since
+
+    def broken(self) -> None:
+        """Somebody speaks."""
+        self._floor = self._since = None

@@ -9,7 +9,7 @@ from agents.interfaces import CompletionOptions, Message, ReplyRequest, ToolSpec
 from agents.spec import AgentSpec
 from sessions.pipeline.conversation import Conversation
 from sessions.pipeline.messages import Item, ResponseOptions, SessionConfig
-from sessions.pipeline.replying import Plan
+from sessions.pipeline.plan import Plan
 from sessions.pipeline.turns import Turn
 from sessions.pipeline.window import Truncation, Window
 

@@ -14,8 +14,9 @@ from sessions.pipeline.conversation import Conversation
 from sessions.pipeline.gate import Gate, GatedToolbox
 from sessions.pipeline.messages import MessageItem, ResponseOptions, SessionConfig
 from sessions.pipeline.outbox import Outbox
+from sessions.pipeline.plan import Plan
 from sessions.pipeline.planning import make_plan
-from sessions.pipeline.replying import Plan, Reply, Status
+from sessions.pipeline.replying import Reply, Status
 from sessions.pipeline.turn_book import TurnBook
 from sessions.pipeline.turns import Turn
 from sessions.pipeline.window import Window

@@ -1,7 +1,7 @@
 """One reply: think | sentences | synthesize | pace, in one task that a barge-in cancels.
 
-A reply writes only what is its own: its items, its ledger, its marks and its events. Who starts and ends
-it, and what the conversation makes of it, is the live session's business.
+A reply writes only what is its own: its items (`reply_items.py`), its ledger, its marks and its events. Who
+starts and ends it, and what the conversation makes of it, is the live session's business.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, TypeVar
 
-from agents.audio import Audio, join
+from agents.audio import Audio
 from agents.build import VoiceAgent
 from agents.errors import ContextFull, DeadlineExceeded, InvalidOutput, ProviderError, ProviderTimeout
 from agents.interfaces import (
     Finish,
     HangUp,
-    Message,
     ReplyRequest,
     Segment,
     Source,
@@ -28,7 +27,6 @@ from agents.interfaces import (
     ToolCall,
     ToolSpec,
     Usage,
-    VoiceOptions,
 )
 from agents.structured import MAX_OUTPUT, OutputSchema
 from sessions.pipeline.acknowledging import Acknowledger
@@ -36,24 +34,13 @@ from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.conversation import Conversation
 from sessions.pipeline.filler import LOOK_S, Filler
 from sessions.pipeline.gate import Gate
-from sessions.pipeline.messages import (
-    AudioOut,
-    CallItem,
-    Content,
-    MessageItem,
-    Modality,
-    OutputDone,
-    OutputStarted,
-    ResponseDone,
-    ResponseOptions,
-    ResponseStarted,
-    SourceShown,
-    TextOut,
-)
+from sessions.pipeline.messages import CallItem, MessageItem, ResponseDone, ResponseStarted
 from sessions.pipeline.outbox import Outbox
 from sessions.pipeline.pacing import Pacer, recut
 from sessions.pipeline.pipes import Pipeline
+from sessions.pipeline.plan import Plan
 from sessions.pipeline.playback import Ledger, Played
+from sessions.pipeline.reply_items import ReplyItems
 from sessions.pipeline.text import sentences
 from sessions.pipeline.window import tokens_of
 from telemetry import names
@@ -61,39 +48,8 @@ from telemetry.trace import TurnMarks
 
 T = TypeVar("T")
 Status = Literal["completed", "cancelled", "incomplete", "failed"]
-MAX_CALL_ID = 32
-"""Characters of a call's id that every client can send back."""
 BUG = "Something went wrong on the server."
 """All that a client is told of what is our own fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything a reply is to do, decided when it starts.
-
-    `script` is spoken instead of asking the brain (a greeting). `failure` is a fault that came before the
-    reply: it only apologises. `shorter` gives fewer messages, for a model that could not read those of the
-    request; None when there are no fewer.
-    """
-
-    response_id: str
-    options: ResponseOptions
-    modality: Modality
-    voice: VoiceOptions
-    request: ReplyRequest
-    shorter: Callable[[], list[Message] | None]
-    max_output_tokens: int | None = None
-    script: str | None = None
-    failure: ProviderError | None = None
-    turn_id: str | None = None
-    user_end_sample: int | None = None
-    output: OutputSchema | None = None
-    due: float | None = None
-
-    @property
-    def apologises(self) -> bool:
-        """A decision that fails says nothing: nobody asked, and words are not what a program expects."""
-        return self.output is None and self.request.news is None
 
 
 class Reply:
@@ -117,7 +73,6 @@ class Reply:
         acknowledger: Acknowledger,
         number: int,
     ) -> None:
-        self.plan = plan
         self.marks = marks
         self.pacer = Pacer(agent.spec.latency.lead_ms, marks.clock)
         self.ledger = Ledger(speed=plan.voice.speed)
@@ -128,31 +83,35 @@ class Reply:
         self.status: Status | None = None
         self.reason: str | None = None
         self.error: ProviderError | None = plan.failure
-        self.message: MessageItem | None = None
         self._agent = agent
         self._acknowledger = acknowledger
         self._filler = Filler(agent.spec.filler, marks, start=number, busy_s=self._busy_s)
         self._toolbox = self._filler.watch(toolbox)
-        self._conversation = conversation
+        self._items = ReplyItems(
+            plan,
+            ledger=self.ledger,
+            conversation=conversation,
+            outbox=outbox,
+            new_id=new_id,
+            audio_ms=bounds.item_audio_ms,
+        )
         self._outbox = outbox
         self._bounds = bounds
-        self._new_id = new_id
         self._finish: Finish | None = None
         self._limit: asyncio.Timeout | None = None
         self._held_calls: list[ToolCall] = []
-        self._message_index = 0
-        self._outputs: list[MessageItem | CallItem] = []
         self._segments: list[str] = []
         self._begun = 0
         self._interjected = 0
         self._answered = False
-        self._sources: list[Source] = []
-        self._audio: list[Audio] = []
-        self._written = ""
         self._worded = False
         self.called = False
         self.drafted = 0
         self._gate = gate
+
+    @property
+    def plan(self) -> Plan:
+        return self._items.plan
 
     @property
     def id(self) -> str:
@@ -192,12 +151,12 @@ class Reply:
     @property
     def silent(self) -> bool:
         """Nothing has come of it."""
-        return not self._outputs
+        return not self._items.all
 
     @property
     def traceless(self) -> bool:
         """Nobody has heard or read anything of it, and it has called no tool."""
-        known = self.played_ms > 0 if self.plan.modality == "audio" else bool(self._written)
+        known = self.played_ms > 0 if self.plan.modality == "audio" else bool(self.text)
         return not (known or self.calls or "tool[0].start" in self.marks.at)
 
     @property
@@ -207,16 +166,21 @@ class Reply:
     @property
     def text(self) -> str:
         """All that it wrote."""
-        return self._written
+        return self._items.written
+
+    @property
+    def message(self) -> MessageItem | None:
+        """What it says, once it has begun to."""
+        return self._items.message
 
     @property
     def calls(self) -> list[CallItem]:
         """The calls of the client's tools."""
-        return [item for item in self._outputs if isinstance(item, CallItem)]
+        return [item for item in self._items.all if isinstance(item, CallItem)]
 
     def adopt(self, plan: Plan, turn: TurnMarks) -> None:
         """It is what `plan` asks for, and answers `turn`: announce it, and let out what it has."""
-        self.plan = replace(plan, response_id=self.id)
+        self._items.plan = replace(plan, response_id=self.id)
         self.marks.join(turn)
         self.start()
         self._gate.open()
@@ -253,7 +217,7 @@ class Reply:
     @property
     def _hurried(self) -> bool:
         """There is a deadline still to be kept: once it sounds, or its checked text is out, it is kept."""
-        return self.plan.due is not None and not self.ledger.released_ms and not (self.plan.output and self._written)
+        return self.plan.due is not None and not self.ledger.released_ms and not (self.plan.output and self.text)
 
     def _out_of_time(self) -> ProviderError:
         if self._hurried:
@@ -274,7 +238,7 @@ class Reply:
         if not text:
             return
         try:
-            await self._speak(_recite(f" {text}" if self._segments or self._written else text))
+            await self._speak(_recite(f" {text}" if self._segments or self.text else text))
         except* ProviderError:
             pass  # the voice itself is what failed: the failed response says why
 
@@ -286,7 +250,7 @@ class Reply:
                 while (word := await self._next(words)) is not None:
                     await self._gate.passed()
                     await self._outbox.room()
-                    self._write(word)
+                    self._items.write(word)
             return
         latency, bounds = self._agent.spec.latency, self._bounds
         async with Pipeline() as p:
@@ -319,7 +283,7 @@ class Reply:
         await self._outbox.room()
         self._check_due()
         if text:
-            self._write(text)
+            self._items.write(text)
         for call in self._held_calls:
             self._call(call)
 
@@ -347,7 +311,7 @@ class Reply:
                 break
             except ContextFull:
                 await self._gate.passed()  # what later replies are shown depends on it
-                shorter = None if said or self._outputs else self.plan.shorter()
+                shorter = None if said or not self.silent else self.plan.shorter()
                 if shorter is None:
                     raise
                 request = replace(request, messages=shorter)
@@ -371,7 +335,7 @@ class Reply:
                     case Usage():
                         self.usage += thought
                     case Source():
-                        self._show(thought)
+                        self._items.show(thought)
                     case Finish():
                         self._finish = thought
                     case HangUp():
@@ -398,75 +362,27 @@ class Reply:
     def _call(self, call: ToolCall) -> None:
         """Pass a call on at once, long before the words are heard that the model put before it."""
         if self._worded:
-            self._open_message()
+            self._items.open_message()
         self.called = True
-        index = self._next_index()
-        usable = 0 < len(call.id) <= MAX_CALL_ID and not self._conversation.has_call(call.id)
-        call_id = call.id if usable else self._new_id("call")
-        item = CallItem(self._new_id("item"), call_id, call.name, call.arguments, "in_progress")
-        self._outputs.append(item)
-        self._announce(item, index)
-        done = replace(item, status="completed")
-        self._outputs[index] = done
-        self._finish_output(done, index)
-
-    def _show(self, source: Source) -> None:
-        if self.message is None:
-            self._sources.append(source)
-        else:
-            self._outbox.put(SourceShown(self.id, self.message.id, source))
+        self._items.call(call)
 
     # --- saying ---
-
-    def _open_message(self) -> MessageItem:
-        if self.message is None:
-            self._message_index = self._next_index()
-            self.message = MessageItem(self._new_id("item"), "assistant", (), "in_progress")
-            self._outputs.append(self.message)
-            self._announce(self.message, self._message_index)
-            if self.plan.options.in_conversation and self.plan.modality == "audio":
-                self._conversation.keep_ledger(self.message.id, self.ledger)
-            for source in self._sources:
-                self._outbox.put(SourceShown(self.id, self.message.id, source))
-        return self.message
-
-    def _write(self, text: str) -> None:
-        message = self._open_message()
-        self._written += text
-        self._outbox.put(TextOut(self.id, message.id, self._message_index, text))
 
     def _begin_segments(self, count: int) -> None:
         """The audio of segment `count - 1` begins: its text, and any that had no audio, goes first."""
         while self._begun < count:
             text = self._segments[self._begun]
             self._begun += 1
-            self._write(text)
+            self._items.write(text)
 
     async def _say(self, piece: Speech) -> None:
         self._begin_segments(piece.segment_id + 1 + self._interjected)
         first, self._answered = not self._answered, True
         if first and self.plan.due is not None and self._limit is not None:
             self._limit.reschedule(asyncio.get_running_loop().time() + self._bounds.reply_s)
-        await self._send(piece.audio, begins_answer=first)
+        await self._items.sound(piece.audio, begins_answer=first)
         self.marks.stamp("first_audio_sent")
         self.marks.move("last_audio_sent")
-
-    async def _send(self, audio: Audio, *, begins_answer: bool) -> None:
-        message, plan = self._open_message(), self.plan
-        await self._outbox.put_audio(
-            AudioOut(
-                self.id,
-                message.id,
-                self._message_index,
-                audio,
-                plan.turn_id if begins_answer else None,
-                plan.user_end_sample if begins_answer else None,
-            ),
-            self.ledger.deliver,
-        )
-        self.ledger.release(audio.ms)
-        if self.ledger.released_ms <= self._bounds.item_audio_ms:
-            self._audio.append(audio)
 
     async def _first(self, speech: AsyncIterator[Speech]) -> Speech | None:
         """The first of the answer; if that is not there in time, after a phrase that is."""
@@ -492,7 +408,7 @@ class Reply:
         latency = self._agent.spec.latency
         async for piece in recut(_alone(clip.audio), first_ms=latency.first_delta_ms, ms=latency.delta_ms):
             await self.pacer.release(piece.audio.ms)
-            await self._send(piece.audio, begins_answer=False)
+            await self._items.sound(piece.audio, begins_answer=False)
             self.marks.stamp(names.ACKNOWLEDGED)
 
     def _busy_s(self) -> float:
@@ -513,14 +429,13 @@ class Reply:
         if status is None:
             status, reason = self._outcome()
         self.status, self.reason = status, reason
-        if self.message is not None:
-            self._close_message(self.message, status)
+        self._items.finish_message("completed" if status == "completed" else "incomplete")
         plan = self.plan
         self._outbox.put(
             ResponseDone(
                 self.id,
                 status,
-                tuple(self._outputs),
+                tuple(self._items.all),
                 self.usage,
                 round(self.ledger.released_ms),
                 plan.options,
@@ -538,39 +453,6 @@ class Reply:
         if self._finish is not None:
             return "incomplete", {"length": "max_output_tokens"}.get(self._finish.reason, self._finish.reason)
         return "completed", None
-
-    def _close_message(self, message: MessageItem, status: Status) -> None:
-        item_status: Literal["completed", "incomplete"] = "completed" if status == "completed" else "incomplete"
-        said = self._content(self._written)
-        self._outputs[self._outputs.index(message)] = done = MessageItem(message.id, "assistant", (said,), item_status)
-        self.message = done
-        if self._audio and self.plan.options.in_conversation:
-            rate = self._audio[0].rate  # an apology may come in another voice
-            self._conversation.keep_audio(done.id, join([audio.resampled(rate) for audio in self._audio], rate))
-        self._finish_output(done, self._message_index)
-        if self.plan.modality == "audio":
-            self._conversation.update(
-                MessageItem(done.id, "assistant", (self._content(self.ledger.heard_text),), item_status)
-            )
-
-    def _content(self, text: str) -> Content:
-        return Content("text", text=text) if self.plan.modality == "text" else Content("audio", transcript=text)
-
-    def _next_index(self) -> int:
-        return len(self._outputs)
-
-    def _announce(self, item: MessageItem | CallItem, index: int) -> None:
-        in_conversation = self.plan.options.in_conversation
-        previous = self._conversation.add(item) if in_conversation else None
-        self._outbox.put(OutputStarted(self.id, item, index, self.plan.modality, in_conversation, previous))
-
-    def _finish_output(self, item: MessageItem | CallItem, index: int) -> None:
-        in_conversation = self.plan.options.in_conversation
-        previous = None
-        if in_conversation and item.id in self._conversation:
-            self._conversation.update(item)
-            previous = self._conversation.previous(item.id)
-        self._outbox.put(OutputDone(self.id, item, index, self.plan.modality, in_conversation, previous))
 
 
 async def _alone(audio: Audio) -> AsyncGenerator[Speech, None]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from agents.spec import EMBEDDED, AgentSpec
 from sessions.pipeline.messages import Answer, Command, CreateResponse, ReportPlayback, RetrieveItem, SessionConfig
-from sessions.pipeline.replying import Plan, Reply
+from sessions.pipeline.plan import Plan
+from sessions.pipeline.replying import Reply
 from sessions.pipeline.utterance import Utterance
 from sessions.pipeline.window import request_tokens
 from telemetry import counters, names

@@ -195,6 +195,9 @@ def test_semantic_turns_are_answered_early_too() -> None:
             spoke_until = talk.now
             await talk.until_while_silent(AudioOut)
             assert (talk.at - spoke_until) * 1000 == pytest.approx(720, abs=30)
+            path = {step["name"]: step["duration_us"] / 1000 for step in (await talk.until(TurnClosed)).trace["path"]}
+            assert path["vad_hangover"] == pytest.approx(192, abs=30)
+            assert path["endpointing_wait"] > 200, "the words were in, and the model was in doubt"
 
     run(talk_once())
 

@@ -232,7 +232,7 @@ def trace(turn: int) -> dict[str, Any]:
     for name, owner, us in (
         ("vad_hangover", "setting", 300_000),
         ("stt_finalize", "stt", 118_000),
-        ("commit", "retrieval", 6_000),
+        ("commit", "platform", 6_000),
         ("tts_ttfb", "tts", 61_000),
         ("pacing", "platform", 3_000),
         ("network_playout", "network", 74_000 + 9_000 * turn),
