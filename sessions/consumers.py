@@ -79,7 +79,7 @@ async def unknown_path(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _open(scope: Scope, held: AsyncExitStack) -> tuple[RealtimeProtocol, services.OpenedSession]:
-    """A session for who is calling, if they may have one; `held` keeps it counted among those of their key."""
+    """A session for who is calling, if they may have one; `held` counts it among those of their key, and ends it."""
     query = Query.of(scope)
     check_origin(scope)
     (await host.current()).require_room()
@@ -88,23 +88,23 @@ async def _open(scope: Scope, held: AsyncExitStack) -> tuple[RealtimeProtocol, s
         raise UnknownModel("There is no call of this id.")
     spec = await database_sync_to_async(agent_for)(principal, query.model)
     await held.enter_async_context(counted_session(principal))
-    async with claimed_session(principal) as session_id:
-        opened = await services.open_session(
-            spec, session_id=session_id or new_id("sess"), transport=TRANSPORT, principal=principal.kind
-        )
     bounds = settings.REPARTEE_BOUNDS
     asked = (principal.session or {}).get("model")
-    protocol = RealtimeProtocol(
-        opened.spec,
-        session_id=opened.session_id,
-        model=query.model or asked,
-        allowed=principal.overrides(opened.spec),
-        expires_at=int(time.time()) + bounds.session_s,
-        bounds=bounds,
-        extensions=query.extensions,
-        kind=query.kind,
-        start=principal.session,
-    )
+    async with claimed_session(principal) as claimed:
+        session_id = claimed or new_id("sess")
+        protocol = RealtimeProtocol(
+            spec,
+            session_id=session_id,
+            model=query.model or asked,
+            allowed=principal.overrides(spec),
+            expires_at=int(time.time()) + bounds.session_s,
+            bounds=bounds,
+            extensions=query.extensions,
+            kind=query.kind,
+            start=principal.session,
+        )
+        opened = await services.open_session(spec, session_id=session_id, transport=TRANSPORT, principal=principal.kind)
+    held.push_async_callback(opened.handle.close, "failed")
     return protocol, opened
 
 

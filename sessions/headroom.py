@@ -30,11 +30,15 @@ MEASURES: Final = (LOOP_LAG, LOOP_BUSY, AUDIO_LATENESS, MODEL_WAIT)
 
 
 class Headroom:
-    """Measured by `watch`, on the event loop that it is about. `door` says whether a session may come in."""
+    """Measured by `watch`, on the event loop that it is about. `door` says whether a session may come in.
+
+    While `loading` only arrivals count: models hold the loop up as they are loaded, which says nothing of the callers.
+    """
 
     def __init__(self, bounds: Bounds, pool: Pool, *, clock: Callable[[], float] = time.monotonic) -> None:
         limits = {name: float(getattr(bounds, name)) for name in MEASURES}
         self.door = Door(limits, at_once=bounds.arrivals_at_once, per_s=bounds.arrivals_per_s)
+        self.loading = False
         self._pool = pool
         self._clock = clock
         self._audio = (0.0, 0.0)
@@ -77,7 +81,7 @@ class Headroom:
             MODEL_WAIT: max(lane.oldest_s for lane in self._pool.lanes) * 1000,
         }
         self._busy_s, self._audio = busy_s, audio
-        return found
+        return dict.fromkeys(found, 0.0) if self.loading else found
 
 
 def refuse(reason: str) -> NoReturn:

@@ -183,9 +183,11 @@ class SessionHost:
         return stream.push(audio)
 
     async def _warm_and_watch(self) -> None:
-        """Models hold the loop up while they are loaded, which says nothing of the callers."""
-        await self._warm()
-        await self.headroom.watch()
+        async with asyncio.TaskGroup() as group:
+            self.headroom.loading = True
+            group.create_task(self.headroom.watch())
+            await self._warm()
+            self.headroom.loading = False
 
     async def _warm(self) -> None:
         try:

@@ -47,7 +47,7 @@ class Arguments:
             raise ToolError(f"The arguments are longer than {MAX_ARGUMENTS} characters.")
         try:
             arguments = json.loads(text or "{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ToolError(f"The arguments are not valid JSON: {error}") from error
         if not isinstance(arguments, dict):
             raise ToolError("The arguments must be a JSON object.")

@@ -1,4 +1,4 @@
-"""python -m benchmarks.load --url ws://localhost:8000 --key rp_… --agent bench --sessions 20 --seconds 60"""
+"""python -m benchmarks.load --url ws://localhost:8000 --key sk_… --agent bench --sessions 20 --seconds 60"""
 
 from __future__ import annotations
 

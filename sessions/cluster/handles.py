@@ -25,7 +25,7 @@ class SessionHandle(Protocol):
         """What the client is to be told; ends after SessionEnded."""
 
     async def close(self, reason: str) -> None:
-        """End the session, and wait until its records are on their way."""
+        """End the session if it has not ended, and wait until its records are on their way."""
 
 
 class SessionControl(Protocol):
@@ -80,8 +80,9 @@ class LocalHandle:
         return self._session.events()
 
     async def close(self, reason: str) -> None:
-        self._session.abandon(reason)
-        await asyncio.wait([self._task])
+        if not self._task.done():
+            self._session.abandon(reason)
+            await asyncio.wait([self._task])
 
     async def snapshot(self) -> Snapshot:
         return self._session.snapshot()

@@ -9,6 +9,7 @@ from typing import Final
 from sessions.pipeline.messages import ReplyHeld
 from sessions.pipeline.outbox import Outbox
 from sessions.pipeline.replies import Replies
+from sessions.pipeline.replying import Reply
 from sessions.pipeline.turn_book import TurnBook
 from telemetry import counters, names
 
@@ -27,12 +28,14 @@ class Floor:
         self._outbox = outbox
         self._later = later
         self._timer: asyncio.TimerHandle | None = None
+        self._held: Reply | None = None
 
     def hold(self) -> None:
         """Step one: release nothing more until it is known whether this is speech."""
         reply = self._replies.current
         if reply is None or reply.over:
             return
+        self._held = reply
         reply.pacer.hold()
         reply.marks.move("bi_detected")
         if self._timer is not None:
@@ -41,9 +44,9 @@ class Floor:
         self._outbox.put(ReplyHeld(reply.id, True))
 
     def release(self, outcome: str = "false") -> None:
-        """Step two, if it was none: the reply goes on where it was."""
-        reply = self._replies.current
-        if reply is not None and reply.pacer.held and not reply.over:
+        """Step two, if it was none: the reply goes on where it was, if only at the client."""
+        reply, self._held = self._held, None
+        if reply is not None:
             reply.pacer.resume()
             reply.marks.at.pop("bi_detected", None)
             counters.count(names.INTERRUPTIONS, outcome=outcome)
@@ -51,7 +54,7 @@ class Floor:
 
     def interrupt(self, onset: float) -> None:
         """Step two, if the user speaks since `onset`: all unheard is gone, and history ends where the listener was."""
-        reply = self._replies.current
+        reply, self._held = self._replies.current, None
         if reply is None or reply.over:
             return
         reply.marks.move("bi_speech_start", onset)

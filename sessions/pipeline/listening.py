@@ -58,6 +58,8 @@ from telemetry.trace import TurnMarks
 WINDOW = 512
 """Samples that the VAD judges at a time."""
 MIN_COMMIT_MS = 100
+TRANSCRIPTIONS = 4
+"""Of one session at once: commits that follow each other faster than words come wait for theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Listening:
         self._utterance: Utterance | None = None
         self._taken = 0
         self._withheld: Transcribed | NotTranscribed | None = None
+        self._places = asyncio.Semaphore(TRANSCRIPTIONS)
         self._hearing: asyncio.Task[None] | None = None
         self._judging: asyncio.Task[None] | None = None
 
@@ -148,6 +151,11 @@ class Listening:
     def in_turn(self) -> bool:
         return self._taker.in_turn
 
+    @property
+    def item_id(self) -> str | None:
+        """Of the utterance that is open."""
+        return None if self._utterance is None else self._utterance.item_id
+
     async def run(self) -> None:
         """Listen until cancelled. There is no listening without a VAD: its ProviderError leaves as it is."""
         async with asyncio.TaskGroup() as self._group:
@@ -158,10 +166,12 @@ class Listening:
                         await self._append(command, at)
                     case CommitAudio():
                         self._commit_by_hand(command.event_id)
+                        await asyncio.sleep(0)
                     case ClearAudio():
                         self._drop()
                         self._taker.reset()
                         self._post(BufferCleared())
+                        await asyncio.sleep(0)
 
     # --- audio ---
 
@@ -340,7 +350,7 @@ class Listening:
         utterance = self._utterance
         if utterance is None:
             return
-        if utterance.complete:
+        if utterance.complete or (self._hearing is not None and self._hearing.done()):
             self._hear_again(utterance)
         else:
             self._stop_judging()
@@ -436,6 +446,10 @@ class Listening:
         self._judging = None
 
     async def _transcribe(self, utterance: Utterance, version: int) -> None:
+        async with self._places:
+            await self._take_down(utterance, version)
+
+    async def _take_down(self, utterance: Utterance, version: int) -> None:
         try:
             stream = self._ears.stt.transcribe(utterance.stream(), utterance.marks, self._hints)
             async with aclosing(stream) as transcripts:
@@ -448,7 +462,8 @@ class Listening:
                     self._show(utterance, transcript)
             raise ProviderError("The speech model ended without a transcript.", provider="stt")
         except ProviderError as error:
-            self._deliver(NotTranscribed(utterance, error), "")
+            if version == utterance.version:
+                self._deliver(NotTranscribed(utterance, error), "")
 
     def _give_words(self) -> None:
         if self._withheld is not None:

@@ -112,11 +112,15 @@ PLAYBACK_REPORT_MS = 1500
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """A response that is owed: for the user's item `item_id`, or None if the client asked for it."""
+    """A response that is owed: for the user's item `item_id`, or None if the client asked for it.
+
+    `turn` is what it would have answered, if something came between.
+    """
 
     command: CreateResponse
     item_id: str | None = None
     failure: ProviderError | None = None
+    turn: Turn | None = None
 
 
 class LiveSession:
@@ -189,6 +193,7 @@ class LiveSession:
         self._speaking: str | None = None
         self._transcripts = Transcripts()
         self._due: _Due | None = None
+        self._superseded: _Due | None = None
         self._last_heard_at = clock()
         self._ending: str | None = None
         self.ended_by: str | None = None
@@ -415,10 +420,7 @@ class LiveSession:
                 self._refuse(error, event_id)
             case BufferCleared():
                 self._inbox.commit_done()
-                self._speaking = None
-                self._discard_attempt()
-                self._floor.release()
-                self._outbox.put(AudioCleared())
+                self._on_cleared()
             case Partial(utterance, text, settled):
                 self._tell(utterance, text[:settled])
                 self._outbox.put(TranscriptPartial(utterance.item_id, text))
@@ -428,6 +430,8 @@ class LiveSession:
     # --- configuration and items ---------------------------------------------------------------------
 
     def _configure(self, config: SessionConfig) -> None:
+        if self._config.turn_detection.type == "none" and config.turn_detection.type != "none":
+            self._speaking = None
         self._config = config
         self._acknowledger.prepare(self._group, spoken_by(self._agent.spec, config))
         self._listening.configure(config.turn_detection, config.hints)
@@ -435,7 +439,7 @@ class LiveSession:
         self._outbox.put(Configured(config))
 
     def _create_item(self, command: CreateItem) -> None:
-        if command.item.id == self._speaking:
+        if command.item.id in (self._speaking, self._listening.item_id):
             raise ClientError(
                 "This id belongs to what the user is saying.", code="item_create_duplicate_item_id", param="item.id"
             )
@@ -467,16 +471,49 @@ class LiveSession:
         if not self._config.turn_detection.interrupt_response:
             self._floor.release()
             return
+        unheard = self._unheard_answer()
         self._floor.interrupt(started.onset)
         due, self._due = self._due, None
         if due is not None and due.item_id is None:
             self._cancel_due(due, "turn_detected")
+        else:
+            self._supersede(due or unheard)
+
+    def _unheard_answer(self) -> _Due | None:
+        """What is owed if the user's last turn is being answered and nothing of it has been heard."""
+        reply = self._replies.current
+        turn = None if reply is None or reply.closed or not reply.traceless else self._turns.answered_by(reply)
+        return None if turn is None or turn.item_id is None else _Due(CreateResponse(), turn.item_id)
+
+    def _supersede(self, due: _Due | None) -> None:
+        """The user speaks on before they heard `due`: what comes answers both. Was it only a noise, `due` is owed."""
+        if due is not None and due.item_id is not None and self._superseded is None and self._answers:
+            asked = self._turns.asked
+            turn = asked if asked is not None and asked.item_id == due.item_id else None
+            self._superseded = replace(due, turn=turn)
+
+    def _owe_again(self) -> None:
+        """There were no words in what the user said last."""
+        due = self._superseded
+        if due is not None and self._due is None:
+            self._due, self._superseded = due, None
+            self._turns.asked = self._turns.asked or due.turn
+
+    def _on_cleared(self) -> None:
+        spoke, self._speaking = self._speaking, None
+        self._discard_attempt()
+        self._floor.release()
+        self._outbox.put(AudioCleared())
+        if spoke is not None:
+            self._owe_again()
+            self._answer_if_due()
 
     def _on_user_committed(self, committed: UserCommitted) -> None:
         utterance = committed.utterance
         if committed.stopped_ms is None:
             self._inbox.commit_done()
         self._speaking = None
+        self._supersede(self._due)
         self._turns.asked = self._turns.new(
             utterance.marks, item_id=utterance.item_id, user_end_sample=utterance.client_end
         )
@@ -521,9 +558,12 @@ class LiveSession:
             self._turns.record(item, audio_ms=round(utterance.ms))
             return
         counters.count(names.TRANSCRIPTS_REJECTED, reason=heard.rejected or "empty")
+        self._turns.dismiss(item_id)
+        if self._superseded is not None and self._superseded.item_id == item_id:
+            self._superseded = None
         if self._due is not None and self._due.item_id == item_id:
             self._due = None
-        self._turns.dismiss(item_id)
+            self._owe_again()
 
     def _tell(self, utterance: Utterance, words: str) -> None:
         """Tell the client what of `words`, which stand for good, it does not know yet."""
@@ -599,7 +639,7 @@ class LiveSession:
         """Start the reply that is owed, once every word is in and the one before has been said."""
         if self._due is None or self._transcripts.awaited or self._replies.busy:
             return
-        due, self._due = self._due, None
+        due, self._due, self._superseded = self._due, None, None
         try:
             self._start_reply(due)
         except ClientError as error:

@@ -207,6 +207,7 @@ class Reply:
                 self.error = first_of(group)
             except* TimeoutError:
                 self.error = self._out_of_time()
+            _pass_cancel()
         self.thinking = False
         await self._gate.passed()
         if self.error is not None and not self.closed:  # a failure in the moment of a cancel hides the cancel
@@ -241,6 +242,7 @@ class Reply:
             await self._speak(_recite(f" {text}" if self._segments or self.text else text))
         except* ProviderError:
             pass  # the voice itself is what failed: the failed response says why
+        _pass_cancel()
 
     async def _speak(self, words: AsyncGenerator[str, None], *, thinking: bool = False) -> None:
         if self.plan.modality == "text":
@@ -461,6 +463,13 @@ async def _alone(audio: Audio) -> AsyncGenerator[Speech, None]:
 
 async def _recite(text: str) -> AsyncGenerator[str, None]:
     yield text
+
+
+def _pass_cancel() -> None:
+    """Be cancelled, if that was asked for: a task group that fails at the same moment raises its errors instead."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def first_of(group: BaseExceptionGroup[ProviderError]) -> ProviderError:

@@ -284,7 +284,7 @@ class TurnTaker:
             return []
         if final:
             self._words = text
-        return [*self._decide_doubt(text), *(self._decide_end() if final else [])]
+        return self._decide_doubt(text) or (self._decide_end() if final else [])
 
     def wait_ms(self) -> float:
         """Silence that ends the turn, as things stand."""

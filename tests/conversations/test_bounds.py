@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from agents.audio import Audio
+from agents.interfaces import Transcript
 from agents.providers.scripted import ScriptedLLM, ScriptedSTT, tone
 from agents.spec import TurnDetection
 from sessions.pipeline.bounds import Bounds
+from sessions.pipeline.listening import TRANSCRIPTIONS
 from sessions.pipeline.messages import (
     AppendAudio,
+    AudioCleared,
+    AudioCommitted,
     AudioOut,
+    ClearAudio,
+    CommitAudio,
     Content,
     CreateItem,
     CreateResponse,
@@ -27,6 +34,7 @@ from sessions.pipeline.messages import (
 )
 from sessions.pipeline.records import ItemRecorded, TurnRecorded
 from telemetry import counters
+from telemetry.trace import TurnMarks
 from tests.scenario import RATE, Talk, conversation
 from tests.virtual_time import run
 
@@ -168,3 +176,48 @@ def size_of(talk: Talk) -> int:
     held = [value for part in parts for value in vars(part).values()]
     sizes = [len(value) for value in held if isinstance(value, dict | set | list) or hasattr(value, "popleft")]
     return sum(sizes) + len(asyncio.all_tasks())
+
+
+def test_commits_that_come_faster_than_words_wait_for_theirs() -> None:
+    async def talk_once() -> None:
+        stt = Counting(["word"], final_s=1.0)
+        async with conversation(stt=stt, config=SessionConfig(turn_detection=TurnDetection(type="none"))) as talk:
+            for _ in range(20):
+                await talk.session.hear(AppendAudio(tone(300, RATE)))
+                await talk.session.hear(CommitAudio())
+            for _ in range(20):
+                await talk.until(AudioCommitted)
+            await asyncio.sleep(10)
+            assert (stt.most, stt.calls) == (TRANSCRIPTIONS, 20)
+
+    run(talk_once())
+
+
+class Counting(ScriptedSTT):
+    """Knows how many asked at once."""
+
+    now = most = 0
+
+    async def _transcribe(
+        self, audio: AsyncIterator[Audio], marks: TurnMarks, call: int
+    ) -> AsyncGenerator[Transcript, None]:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            async for transcript in super()._transcribe(audio, marks, call):
+                yield transcript
+        finally:
+            self.now -= 1
+
+
+def test_clears_without_end_at_once_end_no_session() -> None:
+    async def talk_once() -> None:
+        async with conversation(bounds=Bounds(inbox_messages=16)) as talk:
+            await talk.session.hear(AppendAudio(tone(100, RATE)))
+            for _ in range(200):
+                await talk.session.hear(ClearAudio())
+            for _ in range(200):
+                await talk.until(AudioCleared)
+            assert not talk.all(SessionEnded)
+
+    run(talk_once())

@@ -20,13 +20,17 @@ from sessions.pipeline.messages import (
     ClearAudio,
     CommitAudio,
     Configure,
+    Content,
+    CreateItem,
     CreateResponse,
     ErrorOccurred,
+    MessageItem,
     ResponseDone,
     SessionConfig,
     SpeechStarted,
     SpeechStopped,
     TranscriptCompleted,
+    TranscriptPartial,
     TurnClosed,
 )
 from telemetry.trace import TurnMarks
@@ -272,5 +276,33 @@ def test_speech_is_read_by_one_transcription_at_a_time() -> None:
                 await talk.silence(300)
             await talk.until_while_silent(ResponseDone)
             assert (stt.most, stt.reading) == (1, 0)
+
+    run(talk_once())
+
+
+def test_speech_that_a_change_of_turn_detection_dropped_is_not_awaited() -> None:
+    async def talk_once() -> None:
+        async with conversation() as talk:
+            await talk.speak(600)
+            assert talk.session.snapshot().activity == "hearing"
+            for kind in ("none", "server_vad"):
+                talk.do(Configure(SessionConfig(turn_detection=TurnDetection(type=kind))))
+                await asyncio.sleep(0.1)
+            assert talk.session.snapshot().activity == "waiting"
+
+    run(talk_once())
+
+
+def test_an_item_cannot_take_the_id_of_what_is_being_said() -> None:
+    async def talk_once() -> None:
+        stt = ScriptedSTT(["one two three"], words_per_s=4, final_s=0.1)
+        config = SessionConfig(turn_detection=TurnDetection(type="none"), transcription=True)
+        async with conversation(stt=stt, config=config) as talk:
+            await talk.speak(1_000)
+            spoken = (await talk.until(TranscriptPartial)).item_id
+            talk.do(CreateItem(MessageItem(spoken, "user", (Content("text", text="mine"),))))
+            assert (await talk.until(ErrorOccurred)).code == "item_create_duplicate_item_id"
+            await talk.session.hear(CommitAudio())
+            assert (await talk.until(AudioCommitted)).item_id == spoken
 
     run(talk_once())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from typing import Literal
 
@@ -12,7 +12,7 @@ import pytest
 from agents.audio import Audio
 from agents.build import VoiceAgent
 from agents.errors import ProviderError
-from agents.interfaces import BrainOutput, ReplyRequest, TextDelta, Toolbox
+from agents.interfaces import BrainOutput, ReplyRequest, Segment, Speech, TextDelta, Toolbox, VoiceOptions
 from agents.providers.scripted import Fault, ScriptedLLM, ScriptedSTT, ScriptedTTS
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.messages import (
@@ -184,5 +184,43 @@ def test_words_that_were_thought_of_before_a_fault_but_not_voiced_are_never_hear
             talk.do(CreateResponse())
             await talk.until(ResponseDone)
             assert talk.said().startswith(APOLOGY)
+
+    run(talk_once())
+
+
+class SlowToLeave:
+    """A brain that fails, and whose voice takes a moment to stop."""
+
+    async def reply(
+        self, request: ReplyRequest, toolbox: Toolbox, marks: TurnMarks
+    ) -> AsyncGenerator[BrainOutput, None]:
+        yield TextDelta("One thing. ")
+        await asyncio.sleep(0.2)
+        raise ProviderError("gone", provider="llm")
+
+
+class SlowToStop(ScriptedTTS):
+    def synthesize(
+        self, segments: AsyncIterator[Segment], voice: VoiceOptions, marks: TurnMarks
+    ) -> AsyncGenerator[Speech, None]:
+        return self._slowly(super().synthesize(segments, voice, marks))
+
+    async def _slowly(self, speech: AsyncGenerator[Speech, None]) -> AsyncGenerator[Speech, None]:
+        try:
+            async for piece in speech:
+                yield piece
+        finally:
+            await asyncio.sleep(0.1)
+
+
+def test_a_session_ends_even_as_a_reply_begun_ahead_is_failing() -> None:
+    async def talk_once() -> None:
+        async with conversation(brain=SlowToLeave(), tts=SlowToStop(first_s=0.5)) as talk:
+            await talk.speak(600)
+            begun = asyncio.create_task(talk.silence(3_000))
+            await asyncio.sleep(0.35)
+            talk.session.end("closed")
+            await talk.until(SessionEnded, within=5)
+            begun.cancel()
 
     run(talk_once())

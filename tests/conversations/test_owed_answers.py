@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from agents.audio import Audio
 from agents.providers.scripted import Fault, ScriptedLLM, ScriptedSTT, tone
 from agents.spec import TurnDetection
@@ -12,6 +14,7 @@ from sessions.pipeline.messages import (
     AudioCommitted,
     AudioOut,
     CancelResponse,
+    ClearAudio,
     CommitAudio,
     Content,
     CreateItem,
@@ -231,5 +234,72 @@ def test_a_response_that_waits_for_a_reply_begins_when_that_is_cancelled() -> No
             talk.do(CancelResponse())
             assert (await talk.until(ResponseDone)).status == "cancelled"
             assert (await talk.until(ResponseDone, within=5)).options == MARKED.options
+
+    run(talk_once())
+
+
+@pytest.mark.parametrize("words_s", [0.1, 1.5])
+def test_a_noise_before_the_answer_is_heard_does_not_take_it_away(words_s: float) -> None:
+    """Whether the noise comes while the words are awaited, or while the agent thinks."""
+
+    async def talk_once() -> None:
+        llm = ScriptedLLM(["Sunny."], first_s=1.5)
+        async with conversation(llm=llm, stt=ScriptedSTT(["What is the weather?", ""], final_s=words_s)) as talk:
+            await talk.speak(600)
+            await talk.silence(800)
+            await talk.speak(300)
+            await talk.until_while_silent(AudioOut)
+            assert (await talk.until_while_silent(ResponseDone, where=lambda done: done.status == "completed")).audio_ms
+            assert [done.text for done in talk.all(TranscriptCompleted)] == ["What is the weather?", ""]
+            assert llm.asked[-1].messages[-1].text == "What is the weather?"
+            await talk.silence(3_000)
+            assert len([done for done in talk.all(ResponseDone) if done.status == "completed"]) == 1
+
+    run(talk_once())
+
+
+def test_a_noise_behind_a_waiting_turn_does_not_take_its_answer_away() -> None:
+    async def talk_once() -> None:
+        llm = ScriptedLLM([COUNTING, "Yes."], tokens_per_s=100)
+        async with conversation(llm=llm, stt=ScriptedSTT(["count", "stop", ""]), config=POLITE) as talk:
+            await talk.speak(600)
+            await talk.until_while_silent(AudioOut)
+            await talk.speak(400)
+            await talk.silence(800)
+            await talk.speak(300)
+            traces = [(await talk.until_while_silent(TurnClosed)).trace for _ in range(2)]
+            assert [trace["kind"] for trace in traces] == ["plain", "plain"]
+            assert [trace["index"] for trace in traces] == [0, 1]
+            assert llm.asked[1].messages[-1].text == "stop"
+            assert not responses_overlap(talk)
+
+    run(talk_once())
+
+
+def test_speech_that_was_cleared_does_not_take_the_answer_away() -> None:
+    async def talk_once() -> None:
+        llm = ScriptedLLM(["Sunny."], first_s=1.5)
+        async with conversation(llm=llm, stt=ScriptedSTT(["What is the weather?"], final_s=0.1)) as talk:
+            await talk.speak(600)
+            await talk.silence(800)
+            await talk.speak(300)
+            await talk.session.hear(ClearAudio())
+            done = await talk.until_while_silent(ResponseDone, where=lambda done: done.status == "completed")
+            assert done.audio_ms
+
+    run(talk_once())
+
+
+def test_words_that_follow_words_get_one_answer_however_the_first_was_cut() -> None:
+    async def talk_once() -> None:
+        llm = ScriptedLLM(["Sunny."], first_s=1.5)
+        async with conversation(llm=llm, stt=ScriptedSTT(["the weather", "in Rome"], final_s=0.1)) as talk:
+            await talk.speak(600)
+            await talk.silence(800)
+            await talk.speak(600)
+            await talk.until_while_silent(AudioOut)
+            await talk.silence(5_000)
+            assert [done.status for done in talk.all(ResponseDone)] == ["cancelled", "completed"]
+            assert [message.text for message in llm.asked[-1].messages[-2:]] == ["the weather", "in Rome"]
 
     run(talk_once())

@@ -189,3 +189,17 @@ def test_a_promise_that_the_recogniser_breaks_is_mended_by_the_completed_transcr
 def before(talk: Talk, kind: type[Event]) -> list[tuple[float, Event]]:
     first = next(n for n, (_, event) in enumerate(talk.heard) if isinstance(event, kind))
     return talk.heard[:first]
+
+
+def test_ears_that_failed_try_again_when_the_speaker_goes_on_after_a_pause() -> None:
+    async def talk_once() -> None:
+        stt = streaming(["one two three four five six"], fault=Fault("fail", after=2, calls=[0]))
+        async with conversation(stt=stt, config=CAPTIONS) as talk:
+            await talk.speak(1_500)
+            await talk.silence(250)
+            await talk.speak(600)
+            done = await talk.until_while_silent(TranscriptCompleted)
+            assert done.text == "one two three four five six"
+            assert not talk.all(TranscriptFailed)
+
+    run(talk_once())

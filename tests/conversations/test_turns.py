@@ -120,3 +120,16 @@ def test_a_speaker_who_goes_on_after_a_pause_is_one_turn() -> None:
             assert len(talk.all(SpeechStopped)) == len(talk.all(ResponseStarted)) == 1
 
     run(talk_once())
+
+
+def test_a_click_in_the_last_moment_of_an_answer_leaves_nothing_held() -> None:
+    async def talk_once() -> None:
+        async with conversation(llm=ScriptedLLM(["One two three four five."])) as talk:
+            await talk.speak(600)
+            await talk.until_while_silent(ResponseDone)  # the lead, 300 ms, is with the client
+            await talk.silence(180)
+            await talk.speak(30)
+            await talk.silence(1_500)
+            assert [held.held for held in talk.all(ReplyHeld)] == [True, False]
+
+    run(talk_once())

@@ -62,6 +62,6 @@ def is_json(text: str) -> bool:
     """Whether `text` parses. A history with broken arguments is refused by Ollama and by some chat templates."""
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+import websockets
 from websockets.exceptions import InvalidStatus
 
 from benchmarks.harness import Client, client
@@ -131,3 +132,22 @@ async def test_a_controller_may_not_change_more_than_the_agent_lets_keys(
         assert shown.json()["live"]["config"]["instructions"] is None
         assert "A secret." not in shown.text
         assert shown.json()["live"]["items"] == 0
+
+
+async def test_a_client_that_is_refused_at_the_last_moment_leaves_no_session(
+    live_server_process: Server, rest: httpx.AsyncClient
+) -> None:
+    """What its secret chose does not go with what it asks for, which is found when its session is put together."""
+    session = {"session": {"audio": {"input": {"transcription": None}}}}
+    secret = (await rest.post("/realtime/client_secrets", json=session)).json()["value"]
+    before = (await rest.get("/sessions")).json()["data"]
+    for _ in range(3):
+        with pytest.raises(InvalidStatus) as refused:
+            async with websockets.connect(
+                f"{live_server_process.ws_url}/v1/realtime?intent=transcription",
+                additional_headers={"Authorization": f"Bearer {secret}"},
+            ):
+                pass
+        assert refused.value.response.status_code == 400
+    await asyncio.sleep(1)  # what was opened would be written by then
+    assert [one["id"] for one in (await rest.get("/sessions")).json()["data"]] == [one["id"] for one in before]

@@ -94,3 +94,17 @@ async def test_those_refused_do_not_come_back_together() -> None:
         return refused.value.retry_after_s
 
     assert len({asked_back() for _ in range(50)}) > 2
+
+
+async def test_while_models_are_loaded_only_arrivals_count() -> None:
+    async with watched(**{LOOP_LAG: 1.0}, arrivals_at_once=2, arrivals_per_s=50.0) as (headroom, _):
+        headroom.loading = True
+        headroom.door.admit()
+        headroom.door.admit()
+        assert headroom.door.refusal() == "arrivals"
+        for _ in range(5):
+            time.sleep(0.1)  # noqa: ASYNC251 - what a model does to the loop
+            await asyncio.sleep(0.06)
+        assert headroom.door.refusal() is None
+        headroom.loading = False
+        await keep_busy(headroom, step_s=0.03)

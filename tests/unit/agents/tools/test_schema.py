@@ -41,6 +41,7 @@ def test_a_dataclass_becomes_a_schema() -> None:
         ("", "'city' is a required property"),
         ("[1]", "must be a JSON object"),
         ("{city}", "not valid JSON"),
+        ("[" * 2_000, "not valid JSON"),
         ('{"city": "' + "x" * MAX_ARGUMENTS + '"}', "longer than"),
     ],
 )

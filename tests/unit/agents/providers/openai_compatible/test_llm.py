@@ -9,7 +9,7 @@ from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 from agents.interfaces import CompletionOptions, Message, ToolCall, ToolSpec
 from agents.providers.openai_compatible.client import Client, Clients
 from agents.providers.openai_compatible.llm import LIMIT, MAX_ARGUMENTS, MAX_CALLS, OpenAILLM, _Calls, _Dialect
-from agents.providers.openai_compatible.messages import chat_messages, chat_tool_choice, chat_tools
+from agents.providers.openai_compatible.messages import chat_messages, chat_tool_choice, chat_tools, is_json
 from agents.spec import Account, LLMSpec
 
 
@@ -156,3 +156,8 @@ class TestMessages:
             "json_schema": {"name": "answer", "schema": schema},
         }
         assert "response_format" not in llm._request([], [], CompletionOptions())
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000])
+def test_arguments_that_no_parser_takes_are_no_json(text: str) -> None:
+    assert not is_json(text)
