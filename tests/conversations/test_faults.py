@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Literal
 
@@ -12,8 +12,9 @@ import pytest
 from agents.audio import Audio
 from agents.build import VoiceAgent
 from agents.errors import ProviderError
-from agents.interfaces import BrainOutput, ReplyRequest, Segment, Speech, TextDelta, Toolbox, VoiceOptions
+from agents.interfaces import BrainOutput, ReplyRequest, TextDelta, Toolbox
 from agents.providers.scripted import Fault, ScriptedLLM, ScriptedSTT, ScriptedTTS
+from agents.spec import TurnDetection
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.messages import (
     CreateResponse,
@@ -25,7 +26,7 @@ from sessions.pipeline.messages import (
     TranscriptFailed,
 )
 from telemetry.trace import TurnMarks
-from tests.scenario import conversation, make_agent
+from tests.scenario import Talk, conversation, make_agent
 from tests.virtual_time import run
 
 STALL = Bounds(reply_stall_s=5)
@@ -188,39 +189,35 @@ def test_words_that_were_thought_of_before_a_fault_but_not_voiced_are_never_hear
     run(talk_once())
 
 
-class SlowToLeave:
-    """A brain that fails, and whose voice takes a moment to stop."""
+class FailsAsTheSessionEnds:
+    """Ends the session, and fails `after` so many steps of the event loop."""
+
+    talk: Talk
+
+    def __init__(self, after: int) -> None:
+        self._after = after
 
     async def reply(
         self, request: ReplyRequest, toolbox: Toolbox, marks: TurnMarks
     ) -> AsyncGenerator[BrainOutput, None]:
         yield TextDelta("One thing. ")
         await asyncio.sleep(0.2)
+        self.talk.session.end("closed")
+        for _ in range(self._after):
+            await asyncio.sleep(0)
         raise ProviderError("gone", provider="llm")
 
 
-class SlowToStop(ScriptedTTS):
-    def synthesize(
-        self, segments: AsyncIterator[Segment], voice: VoiceOptions, marks: TurnMarks
-    ) -> AsyncGenerator[Speech, None]:
-        return self._slowly(super().synthesize(segments, voice, marks))
-
-    async def _slowly(self, speech: AsyncGenerator[Speech, None]) -> AsyncGenerator[Speech, None]:
-        try:
-            async for piece in speech:
-                yield piece
-        finally:
-            await asyncio.sleep(0.1)
-
-
-def test_a_session_ends_even_as_a_reply_begun_ahead_is_failing() -> None:
+@pytest.mark.parametrize("after", range(4))
+def test_a_session_ends_even_as_a_reply_begun_ahead_is_failing(after: int) -> None:
     async def talk_once() -> None:
-        async with conversation(brain=SlowToLeave(), tts=SlowToStop(first_s=0.5)) as talk:
+        brain = FailsAsTheSessionEnds(after)
+        config = SessionConfig(turn_detection=TurnDetection(silence_duration_ms=1500))
+        async with conversation(brain=brain, config=config) as talk:
+            brain.talk = talk
             await talk.speak(600)
-            begun = asyncio.create_task(talk.silence(3_000))
-            await asyncio.sleep(0.35)
-            talk.session.end("closed")
-            await talk.until(SessionEnded, within=5)
-            begun.cancel()
+            await talk.until_while_silent(SessionEnded, within=5)
+            async with asyncio.timeout(5):
+                await talk.running
 
     run(talk_once())

@@ -126,8 +126,8 @@ def test_a_click_in_the_last_moment_of_an_answer_leaves_nothing_held() -> None:
     async def talk_once() -> None:
         async with conversation(llm=ScriptedLLM(["One two three four five."])) as talk:
             await talk.speak(600)
-            await talk.until_while_silent(ResponseDone)  # the lead, 300 ms, is with the client
-            await talk.silence(180)
+            await talk.until_while_silent(ResponseDone)  # 400 ms of it are with the client
+            await talk.silence(330)
             await talk.speak(30)
             await talk.silence(1_500)
             assert [held.held for held in talk.all(ReplyHeld)] == [True, False]
