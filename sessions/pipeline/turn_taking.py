@@ -34,8 +34,8 @@ LULL_FORGOTTEN_MS = 3_000
 """Audio after which one lull in vain is forgotten."""
 FALSE_START_MS = 64
 """Silence after which a start that was not yet decided is forgotten."""
-HANGOVER_MS = 64
-"""A VAD goes on hearing speech for up to two windows after its last sound."""
+HANGOVER_MS = 128
+"""A VAD goes on hearing speech for up to two windows after its last sound, and in a room that rustles for four."""
 RELEASE_MS = 128
 """What is loud so soon after a VAD has stopped hearing speech belongs to it: the t of "locked", a last s."""
 LOUD_MS = 64
