@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from agents.audio import Audio
 from agents.build import VoiceAgent
-from agents.interfaces import STT, TTS, Brain, EndOfTurn, VADStream
+from agents.interfaces import STT, TTS, VAD, Brain, EndOfTurn, VADStream
 from agents.providers.scripted import ScriptedLLM, ScriptedSTT, ScriptedTTS, ScriptedVAD, tone
 from agents.spec import AgentSpec
 from sessions.pipeline.bounds import Bounds
@@ -186,6 +186,7 @@ def make_agent(
     *,
     llm: ScriptedLLM | None = None,
     brain: Brain | None = None,
+    vad: VAD | None = None,
     stt: STT | None = None,
     tts: TTS | None = None,
     end_of_turn: EndOfTurn | None = None,
@@ -193,7 +194,7 @@ def make_agent(
 ) -> VoiceAgent:
     return VoiceAgent(
         spec=AgentSpec(slug="scripted", **spec),
-        vad=ScriptedVAD(),
+        vad=vad or ScriptedVAD(),
         end_of_turn=end_of_turn,
         stt=stt or ScriptedSTT(["hello"], final_s=0.1),
         brain=brain or PlainBrain(llm or ScriptedLLM(["Sure, I will do that for you."], first_s=0.2, tokens_per_s=50)),

@@ -104,8 +104,9 @@ class _Schedule:
 
 
 class _EnergyStream:
-    def __init__(self, threshold: float) -> None:
+    def __init__(self, threshold: float, sure: float) -> None:
         self._threshold = threshold
+        self._sure = sure
         self._rest = Audio(b"", VAD_RATE)
         self._end_sample = 0
 
@@ -120,17 +121,21 @@ class _EnergyStream:
     def _judge(self, window: Audio) -> tuple[int, float]:
         self._end_sample += VAD_WINDOW
         loud = float(np.sqrt(np.mean(np.square(window.float32())))) >= self._threshold
-        return self._end_sample, 0.99 if loud else 0.01
+        return self._end_sample, self._sure if loud else 0.01
 
 
 class ScriptedVAD:
-    """Speech is any 32 ms window whose RMS reaches `threshold_dbfs`: a tone is speech, silence is not."""
+    """Speech is any 32 ms window whose RMS reaches `threshold_dbfs`: a tone is speech, silence is not.
 
-    def __init__(self, threshold_dbfs: float = -40.0) -> None:
+    It is `sure` of it, with this probability.
+    """
+
+    def __init__(self, threshold_dbfs: float = -40.0, *, sure: float = 0.99) -> None:
         self._threshold = 10 ** (threshold_dbfs / 20)
+        self._sure = sure
 
     def open(self) -> _EnergyStream:
-        return _EnergyStream(self._threshold)
+        return _EnergyStream(self._threshold, self._sure)
 
 
 class ScriptedEndOfTurn:

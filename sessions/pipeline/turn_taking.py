@@ -19,8 +19,9 @@ START_MS = 96
 """Three 32 ms windows of speech begin a turn: one more than a click fills."""
 INTERRUPT_MS = 128
 """Four windows of speech over the agent interrupt it: a click, or the onset of a cough, does not."""
-SURE = 0.65
-"""Three are enough if the VAD is as sure as this of the last two, which it is of voices and not of coughs."""
+SURE = ((0.75, 64), (0.65, 96))
+"""(probability, ms): two or three are enough if the VAD is as sure as this of the last two, which it is of voices and
+not of coughs."""
 PAUSE_MS = 192
 """After six windows of silence the words so far are worth transcribing."""
 MIN_SPEECH_MS = 200
@@ -162,7 +163,7 @@ class TurnTaker:
         self.onset = 0
         self._speech = 0
         self._fresh = 0
-        self._sure = 0
+        self._newest = (0.0, 0.0)
         self._last_window = 0
         self.last_speech = 0
         self._loud = False
@@ -221,7 +222,7 @@ class TurnTaker:
         speaking = probability >= self.detection.threshold - (0 if quiet else HYSTERESIS)
         silence_ms = self.silence_ms - window / SAMPLES
         self._fades = probability < FADING
-        self._sure = self._sure + 1 if probability >= SURE else 0
+        self._newest = (self._newest[1], probability)
         if speaking:
             self._last_window = self.last_speech = end_sample
             self._loud = False
@@ -307,9 +308,7 @@ class TurnTaker:
         return [Onset(sample)]
 
     def _decide_start(self, speaking: bool) -> list[TurnSignal]:
-        wary = self.agent_speaking and not self._doubts and self._sure < 2
-        needed = INTERRUPT_MS if wary else START_MS
-        if self._fresh / SAMPLES >= needed:
+        if self._fresh / SAMPLES >= self._needed_ms():
             self._state, self._doubted, self._spared = _State.SPEAKING, self._doubts, None
             self._judged = self._words = None
             return [Doubted(self._turn_onset) if self._doubted else self._began()]
@@ -317,6 +316,12 @@ class TurnTaker:
             self._state = _State.QUIET if self._spared is None else _State.SPARED
             return [FalseStart()]
         return []
+
+    def _needed_ms(self) -> float:
+        """Speech that begins a turn."""
+        if not self.agent_speaking or self._doubts:
+            return START_MS
+        return next((ms for sure, ms in SURE if min(self._newest) >= sure), INTERRUPT_MS)
 
     def _began(self) -> Began:
         if self._ended_at is not None and (since_ms := (self._turn_onset - self._ended_at) / SAMPLES) <= TOO_SOON_MS:

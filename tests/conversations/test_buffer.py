@@ -9,7 +9,7 @@ import pytest
 
 from agents.audio import Audio
 from agents.interfaces import NO_HINTS, Hints, Transcript
-from agents.providers.scripted import ScriptedEndOfTurn, ScriptedLLM, ScriptedSTT, tone
+from agents.providers.scripted import ScriptedEndOfTurn, ScriptedLLM, ScriptedSTT, ScriptedVAD, tone
 from agents.spec import TurnDetection
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.messages import (
@@ -161,7 +161,7 @@ def test_turn_detection_switched_on_hears_only_what_comes_then() -> None:
 def test_a_hold_ends_even_if_the_client_sends_no_more_audio() -> None:
     async def talk_once() -> None:
         llm = ScriptedLLM(["One two three four five six seven eight nine ten. " * 3])
-        async with conversation(llm=llm) as talk:
+        async with conversation(llm=llm, vad=ScriptedVAD(sure=0.6)) as talk:
             await talk.speak(600)
             await talk.until_while_silent(AudioOut)
             await talk.silence(1000)

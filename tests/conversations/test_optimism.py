@@ -310,7 +310,7 @@ def test_an_interruption_right_after_the_commit_cuts_the_answer_as_any_other() -
         llm = ScriptedLLM([LONG * 5, "Yes?"], first_s=0.05)
         async with conversation(stt=ears(), llm=llm) as talk:
             await talk.speak(1000)
-            await talk.silence(640)
+            await talk.silence(680)
             assert talk.all(AudioOut)
             await talk.speak(600)
             done = await talk.until_while_silent(ResponseDone)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.providers.scripted import ScriptedLLM, ScriptedSTT
+from agents.providers.scripted import ScriptedLLM, ScriptedSTT, ScriptedVAD
 from sessions.pipeline.messages import (
     AudioOut,
     ItemAdded,
@@ -16,6 +16,9 @@ from sessions.pipeline.messages import (
 )
 from tests.scenario import conversation
 from tests.virtual_time import run
+
+UNSURE = ScriptedVAD(sure=0.6)
+"""Of clicks and coughs real ones are no surer."""
 
 
 def test_a_voice_turn_answers_after_the_silence_wait() -> None:
@@ -82,7 +85,7 @@ def test_speaking_over_the_agent_stops_it_and_cuts_history_to_what_was_heard() -
 def test_a_click_holds_the_reply_and_it_goes_on_where_it_was() -> None:
     async def talk_once() -> None:
         llm = ScriptedLLM(["One two three four five six seven eight nine ten. " * 3])
-        async with conversation(llm=llm) as talk:
+        async with conversation(llm=llm, vad=UNSURE) as talk:
             await talk.speak(600)
             await talk.until_while_silent(AudioOut)
             await talk.silence(1000)
@@ -124,7 +127,7 @@ def test_a_speaker_who_goes_on_after_a_pause_is_one_turn() -> None:
 
 def test_a_click_in_the_last_moment_of_an_answer_leaves_nothing_held() -> None:
     async def talk_once() -> None:
-        async with conversation(llm=ScriptedLLM(["One two three four five."])) as talk:
+        async with conversation(llm=ScriptedLLM(["One two three four five."]), vad=UNSURE) as talk:
             await talk.speak(600)
             await talk.until_while_silent(ResponseDone)  # 400 ms of it are with the client
             await talk.silence(330)

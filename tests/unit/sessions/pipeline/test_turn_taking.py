@@ -25,8 +25,10 @@ WINDOW = 512
 
 
 def feed(taker: TurnTaker, windows: str, start: int = 0) -> list[TurnSignal]:
-    """One character a window: "#" speech, "+" what may be, "~" a voice that fades, "." silence, "!" a loud noise."""
-    levels = {"#": 0.9, "+": 0.6, "~": 0.42, ".": 0.01, "!": 0.01}
+    """One character a window: "#" speech, "*" less clear, "+" what may be, "~" a voice that fades, "." silence,
+    "!" a loud noise.
+    """
+    levels = {"#": 0.9, "*": 0.7, "+": 0.6, "~": 0.42, ".": 0.01, "!": 0.01}
     signals: list[TurnSignal] = []
     quiet_since = taker.last_speech
     for n, mark in enumerate(windows, start + 1):
@@ -65,11 +67,15 @@ def test_over_the_agent_four_windows_are_needed_of_what_is_hardly_speech() -> No
     assert feed(listener, "+", 3) == [Began(0)]
 
 
-def test_over_the_agent_three_windows_are_enough_of_a_clear_voice() -> None:
+def test_over_the_agent_two_windows_are_enough_of_a_clear_voice_and_three_of_one_that_is_less_so() -> None:
     listener = taker()
     listener.agent_speaking = True
-    assert feed(listener, "+#") == [Onset(0)]
-    assert feed(listener, "#", 2) == [Began(0)]
+    assert feed(listener, "#") == [Onset(0)]
+    assert feed(listener, "#", 1) == [Began(0)]
+    listener = taker()
+    listener.agent_speaking = True
+    assert feed(listener, "+*") == [Onset(0)]
+    assert feed(listener, "*", 2) == [Began(0)]
 
 
 def test_going_on_after_a_pause_is_the_same_turn() -> None:
