@@ -30,6 +30,11 @@ class Aside:
         if not speaking or not large or len(self._kept) > MOST:
             self.release()
 
+    def settle(self, item_id: str) -> None:
+        """Send what was kept, if an answer about this item is among it, before anything else is said of the item."""
+        if any(kept.item.id == item_id for kept in self._kept):
+            self.release()
+
     def release(self) -> None:
         """Send what was kept."""
         for answer in self._kept:

@@ -382,6 +382,7 @@ class LiveSession:
                 self._inject(command)
             case DeleteItem(item_id):
                 self._conversation.delete(item_id)
+                self._aside.settle(item_id)
                 self._outbox.put(ItemDeleted(item_id))
             case RetrieveItem(item_id):
                 found = ItemRetrieved(self._conversation.get(item_id), self._conversation.audio_of(item_id))

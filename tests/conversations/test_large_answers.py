@@ -14,6 +14,7 @@ from sessions.pipeline.messages import (
     AudioOut,
     CommitAudio,
     CreateResponse,
+    DeleteItem,
     ItemRetrieved,
     OutputDone,
     ResponseDone,
@@ -52,6 +53,20 @@ def test_a_large_item_waits_until_the_reply_is_out() -> None:
             assert kinds(talk).count("ResponseDone") == 1
             await asyncio.sleep(5)
             assert AudioOut.__name__ not in kinds(talk)[kinds(talk).index("ItemRetrieved") :]
+
+    run(talk_once())
+
+
+def test_an_item_that_is_deleted_meanwhile_is_answered_for_first() -> None:
+    async def talk_once() -> None:
+        async with conversation(llm=ScriptedLLM([LONG]), stt=ScriptedSTT(["hello"]), config=BY_HAND) as talk:
+            item_id = await heard_item(talk, 8)
+            talk.do(CreateResponse())
+            await talk.until(AudioOut)
+            talk.do(RetrieveItem(item_id))
+            talk.do(DeleteItem(item_id))
+            await talk.until(ResponseDone)
+            assert kinds(talk).index("ItemRetrieved") < kinds(talk).index("ItemDeleted")
 
     run(talk_once())
 
