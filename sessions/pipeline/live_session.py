@@ -513,8 +513,10 @@ class LiveSession:
         utterance = committed.utterance
         if committed.stopped_ms is None:
             self._inbox.commit_done()
+            self._superseded = None  # the client ends turns by itself, and says what is answered
+        else:
+            self._supersede(self._due)
         self._speaking = None
-        self._supersede(self._due)
         self._turns.asked = self._turns.new(
             utterance.marks, item_id=utterance.item_id, user_end_sample=utterance.client_end
         )

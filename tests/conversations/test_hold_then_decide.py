@@ -195,19 +195,9 @@ def test_a_failing_stt_does_not_let_a_cough_stop_the_agent() -> None:
 
 
 def test_words_that_come_late_in_the_silence_are_not_asked_for_again() -> None:
-    stt = ScriptedSTT(["Tell me.", "Stop it now."], final_s=1.5)
+    async def script(talk: Talk) -> None:
+        await talk.speak(300)
+        await talk.until_while_silent(AudioOut, where=lambda _: len(talk.all(ResponseDone)) == 1)
+        assert [done.text for done in talk.all(TranscriptCompleted)] == ["Tell me.", "Stop it now."]
 
-    async def talk_once() -> None:
-        llm = ScriptedLLM([SPEECH, "Sure."], first_s=0.05, tokens_per_s=200)
-        async with conversation(
-            config=CONFIG, stt=stt, llm=llm, tts=ScriptedTTS(first_s=0.05), end_of_turn=ScriptedEndOfTurn([0.9])
-        ) as talk:
-            await talk.speak(600)
-            await talk.until_while_silent(AudioOut)
-            await talk.silence(1_000)
-            await talk.speak(300)
-            await talk.until_while_silent(AudioOut, where=lambda audio: len(talk.all(ResponseDone)) == 1)
-            assert stt.calls == 2
-            assert [done.text for done in talk.all(TranscriptCompleted)] == ["Tell me.", "Stop it now."]
-
-    run(talk_once())
+    held_over(script, ["Stop it now.", "What came of asking again."], stt_s=1.5)

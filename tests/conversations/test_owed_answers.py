@@ -303,3 +303,20 @@ def test_words_that_follow_words_get_one_answer_however_the_first_was_cut() -> N
             assert [message.text for message in llm.asked[-1].messages[-2:]] == ["the weather", "in Rome"]
 
     run(talk_once())
+
+
+def test_a_client_that_commits_in_mid_speech_is_not_answered_later_for_a_noise() -> None:
+    async def talk_once() -> None:
+        llm = ScriptedLLM(["Sunny."], first_s=1.5)
+        async with conversation(llm=llm, stt=ScriptedSTT(["the weather", "in Rome", ""], final_s=0.1)) as talk:
+            await talk.speak(600)
+            await talk.silence(800)
+            await talk.speak(600)
+            await talk.session.hear(CommitAudio())
+            await talk.silence(1_000)
+            await talk.speak(300)
+            await talk.silence(5_000)
+            assert [done.text for done in talk.all(TranscriptCompleted)] == ["the weather", "in Rome", ""]
+            assert [done.status for done in talk.all(ResponseDone)] == ["cancelled"]
+
+    run(talk_once())
