@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Final
 
 from sessions.pipeline.bounds import Bounds
 
@@ -32,11 +34,18 @@ GUARDED_DOOR = {f"REPARTEE_{name}": str(getattr(Bounds(), name.lower())) for nam
 """Refuse new sessions as a server does that is not told otherwise."""
 
 
+PORTS: Final = range(10_000, 32_000)
+"""Below those that a system lends to outgoing connections (Linux from 32768, RFC 6335 from 49152). Of theirs, one could
+be taken between its choice and its use, even by who asks whether somebody listens there: TCP can connect to itself."""
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of `PORTS` on which nothing listens. Not of `random`, which Hypothesis seeds alike in every process."""
+    for port in random.SystemRandom().sample(PORTS, 100):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("", port))
+            return port
+    raise OSError(f"no free port among 100 of {PORTS}")
 
 
 def environment(data: Path, **overrides: str) -> dict[str, str]:
