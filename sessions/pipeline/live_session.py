@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from agents.build import VoiceAgent
 from agents.errors import ClientError, ProviderError
@@ -88,6 +88,7 @@ from sessions.pipeline.messages import (
     TruncateItem,
 )
 from sessions.pipeline.outbox import Outbox
+from sessions.pipeline.owed import Due, Owed
 from sessions.pipeline.phrasebook import Phrasebook
 from sessions.pipeline.planning import spoken_by
 from sessions.pipeline.recorder import Recorder
@@ -108,19 +109,6 @@ from telemetry.trace import TurnMarks
 
 PLAYBACK_REPORT_MS = 1500
 """How long past its expected end a client that reports playback may take to say that it ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Due:
-    """A response that is owed: for the user's item `item_id`, or None if the client asked for it.
-
-    `turn` is what it would have answered, if something came between.
-    """
-
-    command: CreateResponse
-    item_id: str | None = None
-    failure: ProviderError | None = None
-    turn: Turn | None = None
 
 
 class LiveSession:
@@ -192,8 +180,7 @@ class LiveSession:
         )
         self._speaking: str | None = None
         self._transcripts = Transcripts()
-        self._due: _Due | None = None
-        self._superseded: _Due | None = None
+        self._owed = Owed()
         self._last_heard_at = clock()
         self._ending: str | None = None
         self.ended_by: str | None = None
@@ -254,7 +241,7 @@ class LiveSession:
             activity = "hearing"
         elif reply is not None and reply.playing:
             activity = "speaking"
-        elif self._due is not None or (reply is not None and not reply.closed):
+        elif self._owed.due is not None or (reply is not None and not reply.closed):
             activity = "thinking"
         return Snapshot(self._agent.spec, self._config, tuple(self._conversation), activity, self._turns.count)
 
@@ -474,30 +461,29 @@ class LiveSession:
             return
         unheard = self._unheard_answer()
         self._floor.interrupt(started.onset)
-        due, self._due = self._due, None
+        due = self._owed.withdraw()
         if due is not None and due.item_id is None:
             self._cancel_due(due, "turn_detected")
         else:
-            self._supersede(due or unheard)
+            self._set_aside(due or unheard)
 
-    def _unheard_answer(self) -> _Due | None:
+    def _unheard_answer(self) -> Due | None:
         """What is owed if the user's last turn is being answered and nothing of it has been heard."""
         reply = self._replies.current
         turn = None if reply is None or reply.closed or not reply.traceless else self._turns.answered_by(reply)
-        return None if turn is None or turn.item_id is None else _Due(CreateResponse(), turn.item_id)
+        return None if turn is None or turn.item_id is None else Due(CreateResponse(), turn.item_id)
 
-    def _supersede(self, due: _Due | None) -> None:
-        """The user speaks on before they heard `due`: what comes answers both. Was it only a noise, `due` is owed."""
-        if due is not None and due.item_id is not None and self._superseded is None and self._answers:
+    def _set_aside(self, due: Due | None) -> None:
+        """The user speaks on before they heard `due`."""
+        if due is not None and due.item_id is not None and self._answers:
             asked = self._turns.asked
             turn = asked if asked is not None and asked.item_id == due.item_id else None
-            self._superseded = replace(due, turn=turn)
+            self._owed.set_aside(replace(due, turn=turn))
 
     def _owe_again(self) -> None:
         """There were no words in what the user said last."""
-        due = self._superseded
-        if due is not None and self._due is None:
-            self._due, self._superseded = due, None
+        due = self._owed.restore()
+        if due is not None:
             self._turns.asked = self._turns.asked or due.turn
 
     def _on_cleared(self) -> None:
@@ -513,9 +499,9 @@ class LiveSession:
         utterance = committed.utterance
         if committed.stopped_ms is None:
             self._inbox.commit_done()
-            self._superseded = None  # the client ends turns by itself, and says what is answered
+            self._owed.forget_aside()  # the client ends turns by itself, and says what is answered
         else:
-            self._supersede(self._due)
+            self._set_aside(self._owed.due)
         self._speaking = None
         self._turns.asked = self._turns.new(
             utterance.marks, item_id=utterance.item_id, user_end_sample=utterance.client_end
@@ -529,12 +515,12 @@ class LiveSession:
         self._outbox.put(ItemAdded(item, previous))
         self._outbox.put(ItemDone(item, previous))
         heard = self._transcripts.expect(item.id)
-        if committed.stopped_ms is not None and self._answers and (self._due is None or self._due.item_id is not None):
-            self._due = _Due(CreateResponse(), item.id)
+        if committed.stopped_ms is not None and self._answers:
+            self._owed.answer_turn(item.id)
         self._floor.release()
         if heard is not None:
             self._on_transcript(heard)
-        elif self._speculation.wanted and self._due is not None and self._due.item_id == item.id:
+        elif self._speculation.wanted and self._owed.due is not None and self._owed.due.item_id == item.id:
             self._speculation.late(utterance.marks)
         self._discard_attempt()
 
@@ -562,10 +548,7 @@ class LiveSession:
             return
         counters.count(names.TRANSCRIPTS_REJECTED, reason=heard.rejected or "empty")
         self._turns.dismiss(item_id)
-        if self._superseded is not None and self._superseded.item_id == item_id:
-            self._superseded = None
-        if self._due is not None and self._due.item_id == item_id:
-            self._due = None
+        if self._owed.had_no_words(item_id):
             self._owe_again()
 
     def _tell(self, utterance: Utterance, words: str) -> None:
@@ -579,8 +562,7 @@ class LiveSession:
     def _on_not_heard(self, item_id: str, error: ProviderError) -> None:
         if self._config.transcription:
             self._outbox.put(TranscriptFailed(item_id, str(error)))
-        if self._due is not None and self._due.item_id in (None, item_id):
-            self._due = replace(self._due, failure=error)
+        self._owed.not_transcribed(item_id, error)
 
     # --- optimism ------------------------------------------------------------------------------------
 
@@ -605,8 +587,8 @@ class LiveSession:
     def _may_attempt(self, utterance: Utterance) -> bool:
         spoke = self._speaking == utterance.item_id and utterance.speech_ms >= MIN_SPEECH_MS
         detected = spoke and self._config.turn_detection.type != "none"
-        owed = self._due is not None or self._transcripts.awaited
-        return self._speculation.wanted and self._answers and detected and not self._replies.busy and not owed
+        free = not self._replies.busy and not self._answer_awaited
+        return self._speculation.wanted and self._answers and detected and free
 
     def _discard_attempt(self) -> None:
         reply = self._speculation.discard()
@@ -620,7 +602,7 @@ class LiveSession:
         if not command.options.in_conversation:
             self._start_side(command)
             return
-        self._due = _Due(command)
+        self._owed.due = Due(command)
         self._answer_if_due()
 
     def _check_response(self, options: ResponseOptions) -> None:
@@ -631,24 +613,28 @@ class LiveSession:
             self._replies.require_room_beside()
             return
         reply = self._replies.current
-        if self._due is not None or (reply is not None and not reply.closed and reply.undecided):
+        if self._owed.due is not None or (reply is not None and not reply.closed and reply.undecided):
             raise ClientError(
                 "Conversation already has an active response in progress. Wait until the response is finished before "
                 "creating a new one.",
                 code="conversation_already_has_active_response",
             )
 
+    @property
+    def _answer_awaited(self) -> bool:
+        """Whether an answer is owed, or may be once the words are in."""
+        return self._owed.due is not None or self._transcripts.awaited
+
     def _answer_if_due(self) -> None:
         """Start the reply that is owed, once every word is in and the one before has been said."""
-        if self._due is None or self._transcripts.awaited or self._replies.busy:
+        if self._transcripts.awaited or self._replies.busy or (due := self._owed.take()) is None:
             return
-        due, self._due, self._superseded = self._due, None, None
         try:
             self._start_reply(due)
         except ClientError as error:
             self._refuse(error, due.command.event_id)
 
-    def _start_reply(self, due: _Due) -> None:
+    def _start_reply(self, due: Due) -> None:
         """Answer the user's spoken turn if it is still without an answer, else begin a new one."""
         asked = self._turns.asked or self._turns.new(TurnMarks(self._clock))
         reply = self._replies.make(due.command.options, self._config, asked.marks, failure=due.failure, turn=asked)
@@ -662,7 +648,7 @@ class LiveSession:
         else:
             self._replies.run(reply)
 
-    def _cancel_due(self, due: _Due, reason: str) -> None:
+    def _cancel_due(self, due: Due, reason: str) -> None:
         """A response that never began; the client hears of it as of any other."""
         try:
             reply = self._replies.make(due.command.options, self._config, TurnMarks(self._clock))
@@ -697,8 +683,7 @@ class LiveSession:
 
     def _on_silence(self, reply: Reply) -> None:
         """The user says nothing: the silence becomes an item, and the agent speaks up."""
-        awaited = self._due is not None or self._transcripts.awaited or self._speaking is not None
-        if awaited or reply is not self._replies.current:
+        if self._answer_awaited or self._speaking is not None or reply is not self._replies.current:
             return
         end_ms = self._listening.heard_ms
         item = MessageItem(self._new_item_id(), "user", (Content("audio", transcript=""),))
@@ -712,14 +697,13 @@ class LiveSession:
             self._outbox.put(TranscriptCompleted(item.id, "", 0.0))
         self._turns.asked = turn = self._turns.new(TurnMarks(self._clock))
         turn.kind, turn.initiator = "agent_initiated", "agent"
-        self._due = _Due(CreateResponse(), item.id)
+        self._owed.due = Due(CreateResponse(), item.id)
         self._answer_if_due()
 
     def _cancel_response(self, command: CancelResponse) -> None:
         reply = self._replies.beside.get(command.response_id or "") or self._replies.current
         if reply is None or reply.closed or command.response_id not in (None, reply.id):
-            if self._due is not None and command.response_id is None:
-                due, self._due = self._due, None
+            if command.response_id is None and (due := self._owed.withdraw()) is not None:
                 self._cancel_due(due, "client_cancelled")
                 return
             raise ClientError(
@@ -754,7 +738,7 @@ class LiveSession:
             return False
         if not self._deciding.spoken:
             return True
-        if self._speaking is not None or self._listening.in_turn or self._transcripts.awaited or self._due is not None:
+        if self._speaking is not None or self._listening.in_turn or self._answer_awaited:
             return False
         reply = self._replies.current
         if reply is None or reply.over:

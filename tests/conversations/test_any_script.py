@@ -374,7 +374,7 @@ def check_nothing_left(talk: Talk) -> None:
     assert not session._replies.beside
     assert not session._inbox._deferred
     assert not session._transcripts.awaited
-    assert session._due is None
+    assert session._owed.due is None
     assert session._speculation.discard() is None
     assert session._turns.answering is None
     assert not any(reply for reply in [session._replies.current] if reply is not None and not reply.closed)
