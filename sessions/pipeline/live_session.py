@@ -504,7 +504,10 @@ class LiveSession:
             self._set_aside(self._owed.due)
         self._speaking = None
         self._turns.asked = self._turns.new(
-            utterance.marks, item_id=utterance.item_id, user_end_sample=utterance.client_end
+            utterance.marks,
+            item_id=utterance.item_id,
+            user_end_sample=utterance.client_end,
+            before=None if self._config.transcription_only else self._turns.asked,
         )
         item = MessageItem(utterance.item_id, "user", (Content("audio"),))
         if committed.stopped_ms is not None:

@@ -34,19 +34,31 @@ class TurnBook:
 
     # --- their course ---
 
-    def new(self, marks: TurnMarks, *, item_id: str | None = None, user_end_sample: int | None = None) -> Turn:
-        """A turn of the user's, spoken if there is an `item_id`, or else one that nobody asked for."""
+    def new(
+        self,
+        marks: TurnMarks,
+        *,
+        item_id: str | None = None,
+        user_end_sample: int | None = None,
+        before: Turn | None = None,
+    ) -> Turn:
+        """A turn of the user's, spoken if there is an `item_id`, or else one that nobody asked for.
+
+        It goes on with the turn `before` that has no answer yet, under the same index: they are answered together.
+        """
         marks.stamp("turn_open")
         spoke = item_id is not None
         asked = any(isinstance(item, MessageItem) and item.role == "user" for item in self._conversation)
-        self.count += 1
+        if before is None:
+            self.count += 1
         return Turn(
-            index=self.count - 1,
+            index=self.count - 1 if before is None else before.index,
             marks=marks,
             kind="plain" if spoke else "text" if asked else "agent_initiated",
             initiator="user" if spoke or asked else "agent",
             item_id=item_id,
             user_end_sample=user_end_sample,
+            goes_on=before is not None,
         )
 
     def answer(self, turn: Turn, reply: Reply) -> None:
@@ -71,9 +83,13 @@ class TurnBook:
             self.write(turn, end_reason or turn.end_reason())
 
     def dismiss(self, item_id: str) -> None:
-        """Nobody spoke: there was no turn."""
-        if self.asked is not None and self.asked.item_id == item_id:
-            self.asked = None
+        """Nobody spoke: there was no turn, and the next has its index."""
+        turn = self.asked
+        if turn is None or turn.item_id != item_id:
+            return
+        self.asked = None
+        if not turn.goes_on and turn.index == self.count - 1:
+            self.count -= 1
 
     def on_playback(self, report: ReportPlayback, reply: Reply) -> None:
         """What the client played of `reply` goes into the marks of its turn, which ends with it."""

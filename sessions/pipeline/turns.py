@@ -22,6 +22,7 @@ class Identity:
 class Turn:
     """`item_id` is the user's spoken item; None for text and for turns the agent began.
 
+    `goes_on`: it is one with what the user said before, which had no answer yet.
     `reports` is set once the client reports its playback: the turn then stays open until it has ended.
     """
 
@@ -31,6 +32,7 @@ class Turn:
     initiator: Initiator
     item_id: str | None = None
     user_end_sample: int | None = None
+    goes_on: bool = False
     reply: Reply | None = None
     reports: bool = False
 

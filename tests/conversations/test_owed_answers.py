@@ -29,6 +29,7 @@ from sessions.pipeline.messages import (
     TranscriptCompleted,
     TurnClosed,
 )
+from sessions.pipeline.records import ItemRecorded
 from tests.scenario import RATE, Talk, conversation
 from tests.virtual_time import run
 
@@ -254,6 +255,40 @@ def test_a_noise_before_the_answer_is_heard_does_not_take_it_away(words_s: float
             assert llm.asked[-1].messages[-1].text == "What is the weather?"
             await talk.silence(3_000)
             assert len([done for done in talk.all(ResponseDone) if done.status == "completed"]) == 1
+
+    run(talk_once())
+
+
+def test_turns_are_numbered_without_gaps_whatever_noises_come_between() -> None:
+    async def talk_once() -> None:
+        stt = ScriptedSTT(["one", "", "two", "", "and a half"], final_s=0.3)
+        async with conversation(stt=stt, llm=ScriptedLLM(["Yes."], first_s=0.5)) as talk:
+            for spoken_ms in (600, 300, 600):
+                await talk.speak(spoken_ms)
+                await talk.silence(4_000)
+            traces = [event.trace for event in talk.all(TurnClosed)]
+            assert [(trace["index"], trace["end_reason"]) for trace in traces] == [(0, "completed"), (1, "completed")]
+
+    run(talk_once())
+
+
+def test_what_is_said_before_the_answer_is_of_one_turn_with_what_is_answered() -> None:
+    async def talk_once() -> None:
+        stt = ScriptedSTT(["What is the weather", "in Oslo?", "And in Rome?"], final_s=1.5)
+        async with conversation(stt=stt) as talk:
+            await talk.speak(600)
+            await talk.silence(800)
+            await talk.speak(600)
+            first = (await talk.until_while_silent(TurnClosed)).trace
+            await talk.speak(600)
+            second = (await talk.until_while_silent(TurnClosed)).trace
+            assert [first["index"], second["index"]] == [0, 1]
+            items = [r for r in talk.journal.records if isinstance(r, ItemRecorded) and r.role == "user"]
+            assert [(item.text, item.turn_index) for item in items] == [
+                ("What is the weather", 0),
+                ("in Oslo?", 0),
+                ("And in Rome?", 1),
+            ]
 
     run(talk_once())
 
