@@ -15,7 +15,6 @@ from agents.build import VoiceAgent
 from agents.errors import ClientError, ProviderError
 from agents.interfaces import Transcript
 from sessions.pipeline.acknowledging import Acknowledger
-from sessions.pipeline.aside import Aside
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.conversation import Conversation
 from sessions.pipeline.deciding import Deciding, Decision
@@ -45,6 +44,7 @@ from sessions.pipeline.inward import (
     TimeUp,
     TurnOver,
 )
+from sessions.pipeline.items import Items
 from sessions.pipeline.listening import Ears, Listening
 from sessions.pipeline.messages import (
     Answer,
@@ -52,7 +52,6 @@ from sessions.pipeline.messages import (
     AppendAudio,
     AudioCleared,
     AudioCommand,
-    AudioCommitted,
     CancelResponse,
     ClearAudio,
     Command,
@@ -67,11 +66,6 @@ from sessions.pipeline.messages import (
     Event,
     IdleTimedOut,
     Inject,
-    ItemAdded,
-    ItemDeleted,
-    ItemDone,
-    ItemRetrieved,
-    ItemTruncated,
     MessageItem,
     PushEvent,
     ReportPlayback,
@@ -163,7 +157,7 @@ class LiveSession:
             self._outbox,
             worth_keeping=lambda turn: turn.kind != "event" or self._deciding.records(turn),
         )
-        self._aside = Aside(self._outbox)
+        self._items = Items(self._conversation, self._outbox, self._turns)
         self._replies = Replies(
             agent,
             bounds,
@@ -293,7 +287,7 @@ class LiveSession:
             self._outbox.put(ErrorOccurred(self._fault, "server_error", kind="server_error"))
         self.ended_by = reason
         self._recorder.closed(reason)
-        self._aside.release()
+        self._items.release()
         self._outbox.put(SessionEnded(reason))
 
     # --- the loop ------------------------------------------------------------------------------------
@@ -321,7 +315,7 @@ class LiveSession:
             self._carry_out_deferred()
             self._decide()
             if not self._replies.speaking:
-                self._aside.release()
+                self._items.release()
 
     def _carry_out_deferred(self) -> None:
         """Commands whose commits are done, for as long as there is room for their answers."""
@@ -368,14 +362,11 @@ class LiveSession:
             case Inject():
                 self._inject(command)
             case DeleteItem(item_id):
-                self._conversation.delete(item_id)
-                self._aside.settle(item_id)
-                self._outbox.put(ItemDeleted(item_id))
+                self._items.delete(item_id)
             case RetrieveItem(item_id):
-                found = ItemRetrieved(self._conversation.get(item_id), self._conversation.audio_of(item_id))
-                self._aside.put(found, speaking=self._replies.speaking)
-            case TruncateItem():
-                self._truncate(command)
+                self._items.retrieve(item_id, speaking=self._replies.speaking)
+            case TruncateItem(item_id, audio_end_ms):
+                self._items.truncate(item_id, audio_end_ms)
             case CreateResponse():
                 self._create_response(command)
             case CancelResponse():
@@ -431,10 +422,7 @@ class LiveSession:
             raise ClientError(
                 "This id belongs to what the user is saying.", code="item_create_duplicate_item_id", param="item.id"
             )
-        previous = self._conversation.add(command.item, command.previous_id)
-        self._outbox.put(ItemAdded(command.item, previous))
-        self._outbox.put(ItemDone(command.item, previous))
-        self._turns.record(command.item)
+        self._items.create(command.item, command.previous_id)
 
     def _inject(self, command: Inject) -> None:
         """All or nothing: a response that cannot begin leaves the item out too."""
@@ -443,11 +431,6 @@ class LiveSession:
         self._create_item(CreateItem(command.item, command.previous_id))
         if command.response is not None:
             self._create_response(CreateResponse(command.response))
-
-    def _truncate(self, command: TruncateItem) -> None:
-        used_ms = self._conversation.truncate(command.item_id, command.audio_end_ms)
-        self._outbox.put(ItemTruncated(command.item_id, used_ms))
-        self._turns.record(self._conversation.get(command.item_id), heard_ms=used_ms)
 
     # --- hearing the user ----------------------------------------------------------------------------
 
@@ -509,21 +492,16 @@ class LiveSession:
             user_end_sample=utterance.client_end,
             before=None if self._config.transcription_only else self._turns.asked,
         )
-        item = MessageItem(utterance.item_id, "user", (Content("audio"),))
         if committed.stopped_ms is not None:
-            self._outbox.put(SpeechStopped(item.id, committed.stopped_ms))
-        previous = self._conversation.add(item)
-        self._outbox.put(AudioCommitted(item.id, previous))
-        self._conversation.keep_audio(item.id, utterance.audio())
-        self._outbox.put(ItemAdded(item, previous))
-        self._outbox.put(ItemDone(item, previous))
-        heard = self._transcripts.expect(item.id)
+            self._outbox.put(SpeechStopped(utterance.item_id, committed.stopped_ms))
+        self._items.commit(utterance.item_id, audio=utterance.audio())
+        heard = self._transcripts.expect(utterance.item_id)
         if committed.stopped_ms is not None and self._answers:
-            self._owed.answer_turn(item.id)
+            self._owed.answer_turn(utterance.item_id)
         self._floor.release()
         if heard is not None:
             self._on_transcript(heard)
-        elif self._speculation.wanted and self._owed.due is not None and self._owed.due.item_id == item.id:
+        elif self._speculation.wanted and self._owed.due is not None and self._owed.due.item_id == utterance.item_id:
             self._speculation.late(utterance.marks)
         self._discard_attempt()
 
@@ -689,18 +667,15 @@ class LiveSession:
         if self._answer_awaited or self._speaking is not None or reply is not self._replies.current:
             return
         end_ms = self._listening.heard_ms
-        item = MessageItem(self._new_item_id(), "user", (Content("audio", transcript=""),))
+        item_id = self._new_item_id()
         idle_ms = self._config.turn_detection.idle_timeout_ms or 0
-        self._outbox.put(IdleTimedOut(item.id, max(0, end_ms - idle_ms), end_ms))
-        previous = self._conversation.add(item)
-        self._outbox.put(AudioCommitted(item.id, previous))
-        self._outbox.put(ItemAdded(item, previous))
-        self._outbox.put(ItemDone(item, previous))
+        self._outbox.put(IdleTimedOut(item_id, max(0, end_ms - idle_ms), end_ms))
+        self._items.commit(item_id, transcript="")
         if self._config.transcription:
-            self._outbox.put(TranscriptCompleted(item.id, "", 0.0))
+            self._outbox.put(TranscriptCompleted(item_id, "", 0.0))
         self._turns.asked = turn = self._turns.new(TurnMarks(self._clock))
         turn.kind, turn.initiator = "agent_initiated", "agent"
-        self._owed.due = Due(CreateResponse(), item.id)
+        self._owed.due = Due(CreateResponse(), item_id)
         self._answer_if_due()
 
     def _cancel_response(self, command: CancelResponse) -> None:
