@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from tests.processes import Server, manage
 Event = dict[str, Any]
 PAUSE_MS = 700
 """Silence that ends a turn, with what the resampler and the last window need."""
-QUICK = "connect_timeout_s: 1, first_output_timeout_s: 0.8, stall_timeout_s: 0.4"
+PATIENT = "connect_timeout_s: 10, first_output_timeout_s: 20, stall_timeout_s: 20"
+"""With accounts that never fail: no stop of a busy machine is taken for a failure."""
+HASTY = "connect_timeout_s: 2, first_output_timeout_s: 2, stall_timeout_s: 1.5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +46,29 @@ class Agent:
 """
 
 
-def document(accounts: dict[str, str], agents: list[Agent]) -> str:
-    """The file of `agents`; `accounts` are base URLs by name."""
+def document(accounts: dict[str, str], agents: list[Agent], hasty: Collection[str] = ()) -> str:
+    """The file of `agents`; `accounts` are base URLs by name, `hasty` those which are soon given up."""
     entries = [
-        f'  - {{name: {name}, kind: openai_compatible, base_url: "{url}", api_key: sk-canary-key, {QUICK}}}\n'
+        f'  - {{name: {name}, kind: openai_compatible, base_url: "{url}", api_key: sk-canary-key, '
+        f"{HASTY if name in hasty else PATIENT}}}\n"
         for name, url in accounts.items()
     ]
     return "".join(["accounts:\n", *entries, "agents:\n", *(agent.yaml() for agent in agents)])
 
 
-def apply(server: Server, accounts: dict[str, str], agents: list[Agent], folder: Path) -> None:
+def apply(
+    server: Server, accounts: dict[str, str], agents: list[Agent], folder: Path, *, hasty: Collection[str] = ()
+) -> None:
     """Publish `agents` on `server`."""
     path = folder / "agents.yaml"
-    path.write_text(document(accounts, agents))
+    path.write_text(document(accounts, agents, hasty))
     manage(server.data, "agent", "apply", str(path))
 
 
 def change(providers: ScriptedServer, **script: object) -> None:
     """What the scripted server does from now on, for accounts without a script of their own."""
     data = json.dumps(script).encode()
-    with urllib.request.urlopen(f"{providers.origin}/_script", data=data, timeout=5):
+    with urllib.request.urlopen(f"{providers.origin}/_script", data=data, timeout=20):
         pass
 
 

@@ -78,7 +78,7 @@ def server(live_server_process: Server, providers: ScriptedServer, tmp_path_fact
             Agent(f"{fault}-tts", tts=f"account: {fault}-tts, model: tts-1, fallbacks: [good]"),
         ]
     accounts = {"good": good, **{f"bad-{part}": providers.base_url() for part in PARTS}, **broken}
-    apply(live_server_process, accounts, agents, tmp_path_factory.mktemp("agents"))
+    apply(live_server_process, accounts, agents, tmp_path_factory.mktemp("agents"), hasty=accounts.keys() - {"good"})
     return live_server_process
 
 

@@ -40,7 +40,9 @@ def test_a_case_of_latency_has_its_turns_and_their_accounts(bench: Bench, base_u
     assert len(case.first) == 1
     assert len(case.waits) == len(case.accounts) >= 1
     for account, wait in zip(case.accounts, case.waits, strict=True):
-        assert 0 < account.all_else < wait
+        assert account.think_speak > 0
+        assert account.speak_client > 0
+        assert account.all_else < wait
     raw = [json.loads(line) for line in (bench.folder / "latency.jsonl").read_text().splitlines()]
     assert [(run["name"], run["plan"]["agent"]) for run in raw] == [("Repartee", "ten")]
 

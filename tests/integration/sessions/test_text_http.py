@@ -65,7 +65,7 @@ def server(live_server_process: Server, providers: ScriptedServer, tmp_path_fact
     }
     accounts = {"good": providers.base_url(), **{name: providers.base_url(**s) for name, s in scripts.items()}}
     agents = [Agent(f"text-{name}", llm=f"account: {name}, model: any") for name in scripts]
-    apply(live_server_process, accounts, agents, tmp_path_factory.mktemp("agents"))
+    apply(live_server_process, accounts, agents, tmp_path_factory.mktemp("agents"), hasty=["stalls"])
     return live_server_process
 
 
@@ -307,7 +307,7 @@ class TestRecords:
                 return database.execute(query).fetchall()
 
         words = "SELECT text FROM voice_sessions_itemtext"
-        wait_until(lambda: any("pelican" in str(row) for row in rows(words)), within_s=5, what="the journal")
+        wait_until(lambda: any("pelican" in str(row) for row in rows(words)), within_s=20, what="the journal")
         assert not any("sesame" in str(row).lower() for row in rows(words))
         sessions = "SELECT transport, turn_count, end_reason FROM voice_sessions_session WHERE agent = 'text-quiet'"
         assert rows(sessions) == [("http", 2, "closed")]

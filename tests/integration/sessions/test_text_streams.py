@@ -9,7 +9,7 @@ import random
 import socket
 import statistics
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
@@ -19,15 +19,17 @@ import pytest
 from tests.fakes.scripted_server import ScriptedServer, scripted_server
 from tests.faults.live import Agent, apply, change
 from tests.integration.test_servers import DAPHNE
-from tests.processes import Server, manage
+from tests.processes import Server, manage, wait_until
 from tests.processes import server as running
 
 UVICORN = ("-m", "project.server", "--host", "127.0.0.1", "--port", "{port}")
 GAP_MS = 100
 WORDS = "One two three four five six seven eight nine ten eleven twelve."
 COUNT = len(WORDS.split())
-WITHIN_S = 1.0
-"""A client that leaves is gone for the language model's server, too, after this."""
+KEEPALIVE_S = 0.15
+WITHIN_S = 10.0
+"""A client that leaves is gone for the language model's server, too, which never ends by itself. How soon, is measured
+by benchmarks/disconnect.py."""
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +43,14 @@ def providers() -> Iterator[ScriptedServer]:
 def server(
     request: pytest.FixtureRequest, providers: ScriptedServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """Its keep-alive comments come after 0.15 s, it gives a reader 1 s, and it makes six answers at once."""
+    """Its keep-alive comments come after `KEEPALIVE_S`, it gives a reader 1 s, and it makes six answers at once."""
     folder = tmp_path_factory.mktemp(request.param)
     manage(folder, "migrate")
     with running(
         command=UVICORN if request.param == "uvicorn" else DAPHNE,
         data=folder,
         DJANGO_SETTINGS_MODULE="project.settings",
-        REPARTEE_KEEPALIVE_S="0.15",
+        REPARTEE_KEEPALIVE_S=str(KEEPALIVE_S),
         REPARTEE_WRITE_TIMEOUT_S="1",
         REPARTEE_TEXT_REPLIES="6",
     ) as one:
@@ -56,13 +58,15 @@ def server(
         steady = {"llm_first_ms": GAP_MS, "llm_tokens_per_s": 1000 / GAP_MS, "reply": WORDS}
         scripts: dict[str, dict[str, object]] = {
             "steady": steady,
+            "slow": steady | {"llm_tokens_per_s": 3},
             "late": steady | {"llm_first_ms": 500, "llm_tokens_per_s": 0},
             "late-and-down": steady | {"llm_first_ms": 500, "fault": "stall", "fault_after": 0},
             "endless": {"llm_first_ms": GAP_MS, "llm_tokens_per_s": 1000 / GAP_MS},
             "flood": {"llm_first_ms": 0, "llm_tokens_per_s": 0},
         }
         accounts = {"good": providers.base_url(), **{name: providers.base_url(**s) for name, s in scripts.items()}}
-        apply(one, accounts, [Agent(name, llm=f"account: {name}, model: any") for name in scripts], folder)
+        agents = [Agent(name, llm=f"account: {name}, model: any") for name in scripts]
+        apply(one, accounts, agents, folder, hasty=["late-and-down"])
         yield one
         assert "Traceback" not in one.log
 
@@ -80,6 +84,30 @@ def chat(agent: str, **rest: Any) -> dict[str, Any]:
 
 def ask(agent: str, **rest: Any) -> dict[str, Any]:
     return {"model": agent, "input": "Count!", **rest}
+
+
+async def eventually(condition: Callable[[], bool], what: str) -> None:
+    await asyncio.to_thread(wait_until, condition, within_s=30, what=what)
+
+
+def begun(providers: ScriptedServer, since: int) -> list[dict[str, Any]]:
+    """Requests that the model's server has begun to answer."""
+    return [entry for entry in providers.log(since) if entry["status"] is not None]
+
+
+async def gone(providers: ScriptedServer, request_id: int) -> float:
+    """When the model's server saw its client leave, by the monotonic clock."""
+    return await asyncio.to_thread(providers.wait_for_disconnect, request_id, within_s=20)
+
+
+async def take_a_place(http: httpx.AsyncClient, held: AsyncExitStack) -> None:
+    """One of the server's six, which it may still be about to free."""
+    async with asyncio.timeout(20):
+        while True:
+            answer = await held.enter_async_context(http.stream("POST", "/responses", json=ask("endless", stream=True)))
+            if answer.status_code == 200:
+                return
+            await asyncio.sleep(0.05)
 
 
 async def data_of(response: httpx.Response) -> AsyncIterator[tuple[float, Any]]:
@@ -131,7 +159,7 @@ async def test_each_word_arrives_when_it_was_said(http: httpx.AsyncClient, path:
         times = [at for at, data in [pair async for pair in data_of(response)] if word(data)]
     gaps = [(after - before) * 1000 for before, after in itertools.pairwise(times)]
     assert len(times) == COUNT
-    assert times[-1] - times[0] == pytest.approx((COUNT - 1) * GAP_MS / 1000, rel=0.3)
+    assert times[-1] - times[0] > 0.5 * (COUNT - 1) * GAP_MS / 1000  # in no lump
     assert statistics.median(gaps) == pytest.approx(GAP_MS, rel=0.3)
 
 
@@ -141,9 +169,10 @@ async def test_each_word_arrives_when_it_was_said(http: httpx.AsyncClient, path:
 async def test_while_the_model_thinks_there_are_comments(
     http: httpx.AsyncClient, path: str, body: dict[str, Any]
 ) -> None:
+    started = time.monotonic()
     async with http.stream("POST", path, json=body) as response:
         events = [data async for _, data in data_of(response)]
-    assert 1 <= events.count(None) <= 3
+    assert 1 <= events.count(None) <= (time.monotonic() - started) / KEEPALIVE_S
     assert "".join(filter(None, map(word, events))) == WORDS
 
 
@@ -164,7 +193,7 @@ async def test_a_reader_who_leaves_ends_the_work(
     async with half_read(http, path, body):
         pass
     left = time.monotonic()
-    assert providers.wait_for_disconnect(request_id, within_s=5) - left < WITHIN_S
+    assert await gone(providers, request_id) - left < WITHIN_S
 
 
 @pytest.mark.parametrize(("path", "body"), [("/chat/completions", chat("endless")), ("/responses", ask("endless"))])
@@ -172,10 +201,11 @@ async def test_a_client_who_does_not_wait_ends_the_work(
     http: httpx.AsyncClient, providers: ScriptedServer, path: str, body: dict[str, Any]
 ) -> None:
     request_id = providers.last_id()
-    with pytest.raises(httpx.ReadTimeout):
-        await http.post(path, json=body, timeout=0.7)
+    asking = asyncio.create_task(http.post(path, json=body))
+    await eventually(lambda: len(providers.log(request_id)) == 1, "the model is asked")
+    asking.cancel()
     left = time.monotonic()
-    assert providers.wait_for_disconnect(request_id, within_s=5) - left < WITHIN_S
+    assert await gone(providers, request_id) - left < WITHIN_S
 
 
 async def test_an_interruption_from_another_connection(http: httpx.AsyncClient, providers: ScriptedServer) -> None:
@@ -190,12 +220,12 @@ async def test_an_interruption_from_another_connection(http: httpx.AsyncClient, 
                 assert cancelled.json()["status"] == "cancelled"
     assert events[-1]["type"] == "response.incomplete"
     assert events[-1]["response"]["status"] == "cancelled"
-    assert providers.wait_for_disconnect(request_id, within_s=5) - asked_at < WITHIN_S
+    assert await gone(providers, request_id) - asked_at < WITHIN_S
 
 
 async def test_a_response_in_the_background_is_resumed(http: httpx.AsyncClient) -> None:
     """As a browser does it: from the last event it has, by the header that its EventSource sends."""
-    async with half_read(http, "/responses", ask("steady", stream=True, background=True)) as first:
+    async with half_read(http, "/responses", ask("slow", stream=True, background=True)) as first:
         pass
     response_id, last = first[0]["response"]["id"], first[-1]["sequence_number"]
     polled = (await http.get(f"/responses/{response_id}")).json()
@@ -225,12 +255,12 @@ async def test_who_leaves_a_second_reading_ends_nothing(http: httpx.AsyncClient)
 async def test_a_full_server_says_when_to_come_back(http: httpx.AsyncClient) -> None:
     async with AsyncExitStack() as held:
         for _ in range(6):
-            await held.enter_async_context(http.stream("POST", "/responses", json=ask("endless", stream=True)))
+            await take_a_place(http, held)
         refused = await http.post("/chat/completions", json=chat("steady"))
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "server_overloaded")
         assert refused.headers["retry-after"]
-    await asyncio.sleep(0.2)
-    assert (await http.post("/chat/completions", json=chat("steady"))).status_code == 200
+    async with AsyncExitStack() as held:
+        await take_a_place(http, held)
 
 
 async def test_many_who_leave_at_any_moment_leave_nothing(http: httpx.AsyncClient, providers: ScriptedServer) -> None:
@@ -244,17 +274,11 @@ async def test_many_who_leave_at_any_moment_leave_nothing(http: httpx.AsyncClien
 
     for _ in range(20):
         await asyncio.gather(*(come_and_go() for _ in range(4)))
-    await asyncio.sleep(1)
-    log = providers.log(since)
-    begun = [entry for entry in log if entry["status"] is not None]
-    assert len(begun) > 10
-    assert [entry["id"] for entry in begun if entry["disconnected"] is None] == []
+    assert len(begun(providers, since)) > 10
+    await eventually(lambda: all(one["disconnected"] is not None for one in begun(providers, since)), "the end of all")
     async with AsyncExitStack() as held:  # all places are free again
         for _ in range(6):
-            response = await held.enter_async_context(
-                http.stream("POST", "/responses", json=ask("endless", stream=True))
-            )
-            assert response.status_code == 200
+            await take_a_place(http, held)
 
 
 async def test_a_reader_who_reads_nothing_is_cut_off(
@@ -268,9 +292,8 @@ async def test_a_reader_who_reads_nothing_is_cut_off(
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect(("127.0.0.1", server.port))
         deaf.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        await asyncio.sleep(5)
-        entry = providers.log(request_id)[0]
-        assert entry["last_byte"] is not None
+        await eventually(lambda: any(one["last_byte"] for one in providers.log(request_id)), "all that the model says")
+        await asyncio.sleep(4)
         if "daphne" not in str(server.data):
             assert await asyncio.to_thread(_bytes_left, deaf) < 1_500_000
     assert (await http.post("/responses", json=ask("steady"))).status_code == 200
