@@ -122,6 +122,12 @@ class PostgresPrograms:
             [self._bin / program, *arguments], user=self._user, check=True, stdout=subprocess.DEVNULL, cwd="/"
         )
 
+    def answers(self, port: int) -> bool:
+        """Whether the server takes connections: it listens a while before it does."""
+        address = ("-h", "127.0.0.1", "-p", str(port))
+        asked = subprocess.run([self._bin / "pg_isready", "-q", *address], user=self._user, check=False, cwd="/")
+        return asked.returncode == 0
+
     def start(self, program: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [self._bin / program, *arguments],
@@ -148,7 +154,7 @@ def postgres_server() -> Iterator[str]:
         options = ("-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-c", "fsync=off")
         process = programs.start("postgres", "-D", folder / "data", *options)
         try:
-            wait_until(lambda: accepts_connections(port), within_s=30, what="PostgreSQL's start")
+            wait_until(lambda: programs.answers(port), within_s=60, what="PostgreSQL's start")
             programs.run("createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "repartee")
             yield f"postgres://postgres@127.0.0.1:{port}/repartee"
         finally:

@@ -20,21 +20,22 @@ from tests.fakes.realtime_server import babble
 MIC_RATE = 48_000
 SCREENSHOTS = os.environ.get("REPARTEE_SCREENSHOTS")
 
-# What a listener hears: everything that goes to the loudspeaker, measured every 5 ms.
+# What a listener hears: everything that goes to the loudspeaker, measured every 5 ms, by the clock of the audio. It
+# stands while a busy machine renders nothing, and so do the moments of events below.
 LISTEN = """
 (() => {
   const connect = AudioNode.prototype.connect;
   window.heard = [];
   AudioNode.prototype.connect = function (target, ...rest) {
     if (target === this.context.destination && !window.listening) {
-      window.listening = true;
+      window.listening = this.context;
       const ear = new AnalyserNode(this.context, { fftSize: 256 });
       connect.call(this, ear);
       const samples = new Float32Array(256);
       setInterval(() => {
         ear.getFloatTimeDomainData(samples);
         const rms = Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / 256);
-        window.heard.push([performance.now(), rms]);
+        window.heard.push([window.listening.currentTime * 1000, rms]);
       }, 5);
       window.echo?.(this, connect);
     }
@@ -54,7 +55,7 @@ NOTE_EVENTS = """
       if (REALTIME_HOST) target.host = REALTIME_HOST;
       super(target, protocols);
       this.addEventListener("message", ({ data }) => {
-        window.wire.push([performance.now(), JSON.parse(data).type]);
+        window.wire.push([(window.listening?.currentTime ?? 0) * 1000, JSON.parse(data).type]);
       });
     }
   };

@@ -8,7 +8,7 @@ from playwright.sync_api import Page
 from sessions.talk_audio import RATE
 from tests.browser.chromium import Chromium, TalkPage, spoken
 from tests.fakes.realtime_server import Script, babble, realtime_server
-from tests.processes import Server
+from tests.processes import Server, wait_until
 
 ONE_QUESTION = spoken((2.5, 1.4), (20, 0))
 AUDIBLE = 0.01
@@ -41,7 +41,7 @@ def test_an_answer_is_heard_shown_and_measured(chromium: Chromium, live_server_p
         started = [report for report in server.received("repartee.playback") if "voice_to_voice_ms" in report]
         assert [report["state"] for report in started] == ["started"]
         # 500 ms of silence, 200 of thought; the rest is this machine's.
-        assert 700 <= started[0]["voice_to_voice_ms"] < 1_000
+        assert 700 <= started[0]["voice_to_voice_ms"] < 1_500
         assert talk.page.locator("#captions .ms").inner_text() == f"{started[0]['voice_to_voice_ms']} ms"
         assert talk.page.locator("[data-part=p50]").inner_text() == str(started[0]["voice_to_voice_ms"])
         assert [report["played_ms"] for report in ended] == [1_000, 2_000]
@@ -54,10 +54,9 @@ def test_every_frame_of_the_microphone_is_numbered(chromium: Chromium, live_serv
         chromium.open(live_server_process.url, microphone=spoken((5, 0)), realtime=server.port) as talk,
     ):
         talk.start()
-        talk.page.wait_for_timeout(2_000)
+        wait_until(lambda: len(server.received("input_audio_buffer.append")) >= 75, within_s=20, what="75 frames")
         first = [event["start_sample"] for event in server.received("input_audio_buffer.append")]
         assert first == list(range(0, len(first) * RATE // 50, RATE // 50))
-        assert len(first) >= 75
 
 
 def test_speaking_over_the_answer_stops_it_at_once(chromium: Chromium, live_server_process: Server) -> None:
@@ -123,13 +122,15 @@ def test_the_agent_does_not_hear_itself(chromium: Chromium, live_server_process:
     script = Script(
         greeting=("Hi.", babble(1)), answers=[*answers, ("A long answer.", babble(6, seed=20)), ("Yes?", babble(1))]
     )
-    asking = spoken((2, 1.0), *([(3.6, 1.0)] * ECHO_ANSWERS), (2.0, 1.2), (20, 0))
+    asking = spoken((2, 1.0), *([(4.6, 1.0)] * ECHO_ANSWERS), (2.0, 1.2), (20, 0))
     with (
         realtime_server(script) as server,
         chromium.open(live_server_process.url, microphone=asking, realtime=server.port, echo=True) as talk,
     ):
         talk.start()
-        talk.until(f"window.wire.filter(([, type]) => type === 'repartee.turn').length === {ECHO_ANSWERS}", within_s=80)
+        talk.until(
+            f"window.wire.filter(([, type]) => type === 'repartee.turn').length === {ECHO_ANSWERS}", within_s=100
+        )
         done = [event["response"]["status"] for event in server.sent("response.done")]
         assert done == ["completed"] * (1 + ECHO_ANSWERS)
         assert len(server.sent("input_audio_buffer.speech_started")) <= ECHO_ANSWERS + 1

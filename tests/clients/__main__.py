@@ -121,16 +121,19 @@ def follow_page(client: Client, page: str, port: int, environment: Mapping[str, 
 
 
 def follow(client: Client, program: Path, expected: str, environment: Mapping[str, str]) -> Result:
-    done = subprocess.run(
-        client.command(program),
-        env=environment,
-        cwd=client.installed,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            client.command(program),
+            env=environment,
+            cwd=client.installed,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as over:
+        return Result("FAIL", "docs", program.stem, str(over))
     followed = done.returncode == 0 and expected in done.stdout
     detail = " ".join((done.stdout if followed else done.stdout + done.stderr[-600:]).split())
     return Result("PASS" if followed else "FAIL", "docs", program.stem, SECRET.sub("ek_…", detail))

@@ -21,8 +21,9 @@ from tests.processes import ROOT
 HERE: Final = Path(__file__).parent
 INSTALLED: Final = ROOT / ".clients"
 SHARED: Final = HERE / "shared"
-PIP: Final = ("-qqq", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--only-binary", ":all:")
-NPM: Final = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+PATIENT: Final = ("--retries=10", "--timeout=60", "--disable-pip-version-check")
+PIP: Final = ("-qqq", *PATIENT, "--no-deps", "--require-hashes", "--only-binary", ":all:")
+NPM: Final = ("--fetch-retries=8", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 
 
 @dataclass(frozen=True, slots=True)

@@ -274,7 +274,7 @@ class RealtimeServer:
             said[:] = [report for report in self.received("repartee.playback") if report["state"] == state]
             return len(said) >= count
 
-        wait_until(arrived, within_s=5, what=f"{count} playback reports of the state {state!r}")
+        wait_until(arrived, within_s=20, what=f"{count} playback reports of the state {state!r}")
         return said
 
     def sent(self, type_: str) -> list[dict[str, Any]]:

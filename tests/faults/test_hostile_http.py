@@ -21,7 +21,7 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that gives a request a second for its head and three for its body, of 3 MiB at most."""
     folder, most = tmp_path_factory.mktemp("impatient"), str(3 * MIB)
     with processes.server(data=folder, REPARTEE_HEAD_S="1", REPARTEE_BODY_S="3", REPARTEE_BODY_BYTES=most) as running:
-        running.wait_for("/healthz")
+        running.wait_for("/readyz")
         yield running
 
 

@@ -95,7 +95,7 @@ async def turns(me: Client, question: Audio, count: int) -> None:
         started = asyncio.get_running_loop().time()
         await speak(me, question)
         await me.until("response.output_audio.delta")
-        assert asyncio.get_running_loop().time() - started < 2
+        assert asyncio.get_running_loop().time() - started < 4  # SQLite itself would wait for 5 s
         assert (await answer(me))["status"] == "completed"
         await me.until("repartee.turn")
 
@@ -146,7 +146,7 @@ async def test_a_full_disk_is_waited_out_and_nothing_is_lost(shared: Server, que
             await turns(me, question, 2)
             async with client(shared.ws_url, shared.key, "disk") as other:
                 await turns(other, question, 1)
-            wait_until(lambda: "session records wait" in shared.log[logged:], within_s=5, what="the log line")
+            wait_until(lambda: "session records wait" in shared.log[logged:], within_s=20, what="the log line")
             await turns(me, question, 1)
             assert stored_turns(shared, "disk") == 1
         await turns(me, question, 1)

@@ -66,11 +66,11 @@ def test_nothing_is_lost_or_doubled_while_postgresql_is_away(
     journal = DatabaseJournal(tmp_path / "journal", limits=limits)
     journal.start()
     try:
-        slowest = max(write_while_away(journal, postgresql))
+        took = list(write_while_away(journal, postgresql))
         wait_until(all_arrived, within_s=30, what="the records' return")
     finally:
         asyncio.run(journal.aclose(5))
-    assert slowest < 0.1
+    assert sum(took) < 3  # who waited for the server would wait each time
     assert counters.snapshot()["journal.replayed", ""] > 0
     assert Session.objects.filter(turn_count=1).count() == 150
     assert Turn.objects.count() == 150

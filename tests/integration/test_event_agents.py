@@ -55,16 +55,16 @@ def played(live_server_process: Server) -> Callable[..., Played]:
 
     def play(program: Path, url: str, *options: str) -> Played:
         manage(live_server_process.data, "agent", "apply", str(program.parent / "agent.yaml"))
-        transcript, _, report = run(
-            live_server_process, str(program), "--url", url, "--seconds", "4", *options
-        ).partition("{")
+        transcript, _, report = run(live_server_process, str(program), "--url", url, *options).partition("{")
         return transcript.splitlines(), json.loads("{" + report)
 
     return play
 
 
 def test_the_trader_keeps_up_with_a_tick_stream(played: Callable[..., Played], live_server_process: Server) -> None:
-    transcript, report = played(EXAMPLES / "trading" / "trade.py", live_server_process.ws_url, "--rate", "3000")
+    transcript, report = played(
+        EXAMPLES / "trading" / "trade.py", live_server_process.ws_url, "--seconds", "4", "--rate", "3000"
+    )
     assert report["ticks_a_second"] > 1000
     assert report["decisions_a_second"] > 20
     assert 0 < report["share_conflated"] < 1
@@ -74,7 +74,7 @@ def test_the_trader_keeps_up_with_a_tick_stream(played: Callable[..., Played], l
 
 
 def test_the_player_is_better_than_chance(played: Callable[..., Played], live_server_process: Server) -> None:
-    transcript, report = played(EXAMPLES / "game" / "play.py", live_server_process.url)
+    transcript, report = played(EXAMPLES / "game" / "play.py", live_server_process.url, "--seconds", "10")
     assert report["decisions_a_second"] > 5
     assert report["coins"] > 0
     assert report["score"] > report["score_by_chance"]
@@ -129,7 +129,7 @@ async def test_a_language_model_decides_and_is_left_at_the_deadline(
         late = await decision(live_server_process, "slow")
         assert (late.status, late.status_details.error.code) == ("failed", "deadline_exceeded")
         asked = [entry["id"] for entry in models.log(since) if entry["path"].endswith("/chat/completions")]
-        models.wait_for_disconnect(asked[0], within_s=1)
+        models.wait_for_disconnect(asked[0], within_s=4)
 
 
 def test_every_expression_of_the_how_to_is_one() -> None:

@@ -59,7 +59,7 @@ def journal(tmp_path: Path) -> DatabaseJournal:
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    wait_until(condition, within_s=5, what="the journal")
+    wait_until(condition, within_s=20, what="the journal")
 
 
 # --- what is stored ------------------------------------------------------------------------------
@@ -165,17 +165,17 @@ def test_writing_does_not_wait_for_a_locked_database(journal: DatabaseJournal, d
     journal.start()
     with sqlite3.connect(database, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
-        slowest = 0.0
+        took = []
         for n in range(300):
             started = time.perf_counter()
             for record in (opened(f"sess_{n}"), item(0, f"sess_{n}"), turn_of(0, f"sess_{n}")):
                 journal.write(record)
-            slowest = max(slowest, time.perf_counter() - started)
+            took.append(time.perf_counter() - started)
             time.sleep(0.01)
         assert Session.objects.count() == 0
         other.execute("ROLLBACK")
     eventually(lambda: Turn.objects.count() == 300)
-    assert slowest < 0.1
+    assert sum(took) < 3  # who waited for the lock would wait each time
     assert ItemText.objects.count() == ConversationItem.objects.count() == Session.objects.count() == 300
 
 
@@ -229,7 +229,7 @@ def test_a_writer_that_hangs_does_not_hold_up_the_end(tmp_path: Path, django_db_
             hanging.write(turn_of(0))
             started = time.monotonic()
             end(hanging, timeout=0.5)
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 2
             other.execute("ROLLBACK")
         eventually(lambda: not hanging._thread.is_alive())
         keep(DatabaseJournal(tmp_path / "journal", limits=QUICK))

@@ -75,12 +75,12 @@ def test_a_foreign_host_name_is_refused(live_server_process: Server) -> None:
 def test_what_was_made_is_printed_once(start_server: StartServer, tmp_path: Path) -> None:
     first = start_server(data=tmp_path / "kept", REPARTEE_DEV_API_KEY="")
     for heading in ("Repartee is ready", "Talk ", "Configure ", "Realtime API "):
-        wait_until(lambda heading=heading: heading in first.log, within_s=5, what=heading)  # type: ignore[misc]
+        wait_until(lambda heading=heading: heading in first.log, within_s=20, what=heading)  # type: ignore[misc]
     assert first.log.count("Administrator ") == 1
     assert first.log.count("API key ") == 1
     first.stop()
     second = start_server(data=tmp_path / "kept", REPARTEE_DEV_API_KEY="")
-    wait_until(lambda: "Repartee is ready" in second.log, within_s=5, what="the addresses")
+    wait_until(lambda: "Repartee is ready" in second.log, within_s=20, what="the addresses")
     assert "Administrator " not in second.log
     assert "API key " not in second.log
 

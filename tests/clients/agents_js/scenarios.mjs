@@ -25,6 +25,12 @@ async function answered(talk, question) {
   talk.close();
 }
 
+// The user's item is retrieved after its transcription, and comes once the agent has spoken.
+async function said(talk) {
+  for (let n = 0; n < 100 && !talk.shown("user").trim(); n++) await sleep(100);
+  return talk.shown("user");
+}
+
 export const scenarios = (secret) => ({
   async "text turn"() {
     await answered(await Talk.open("clerk", { config: TEXT }), "When do you open?");
@@ -38,8 +44,7 @@ export const scenarios = (secret) => ({
     await talk.last("input_audio_buffer.speech_started");
     const { text } = await talk.last("agent_end");
     mouth.stop();
-    await sleep(200); // the user's item is retrieved after its transcription
-    const understood = heard(talk.shown("user"));
+    const understood = heard(await said(talk));
     const spoken = seconds(talk.audioBytes);
     talk.close();
     assert(text && spoken > 0.5, `${spoken} s of speech came back`);
@@ -55,8 +60,7 @@ export const scenarios = (secret) => ({
     talk.transport.sendEvent({ type: "response.create" });
     const { text } = await talk.last("agent_end");
     assert(text.includes("nine o'clock"), `another answer: ${text}`);
-    await sleep(200);
-    const understood = heard(talk.shown("user"));
+    const understood = heard(await said(talk));
     talk.close();
     return understood;
   },
