@@ -66,7 +66,7 @@ async def create_response(request: HttpRequest) -> HttpResponseBase:
     asked = parsed(request, ResponseRequest)
     spec = await database_sync_to_async(agent_for)(principal, asked.model)
     session, history = await _gone_on_from(asked.previous_response_id, principal)
-    if session is None or session.spec.slug != spec.slug:
+    if session is None or session.spec != spec:
         session = await services.new_text_session(spec, principal=principal)
     bounds = settings.REPARTEE_BOUNDS
     wanted = read_response(asked, spec, allowed=principal.overrides(spec), bounds=bounds, history=history)

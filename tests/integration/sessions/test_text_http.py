@@ -81,6 +81,11 @@ def asked(providers: ScriptedServer, since: int) -> dict[str, object]:
     return body
 
 
+def rows(server: Server, query: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect(server.data / "repartee.sqlite3") as database:
+        return database.execute(query).fetchall()
+
+
 def the_call(completion: ChatCompletion) -> ChatCompletionMessageFunctionToolCall:
     """The only call of a function in an answer."""
     calls = completion.choices[0].message.tool_calls
@@ -302,18 +307,43 @@ class TestRecords:
         kept = await client.responses.create(model="text-plain", input="Where is the pelican?")
         assert kept.status == "completed"
 
-        def rows(query: str) -> list[tuple[object, ...]]:
-            with sqlite3.connect(server.data / "repartee.sqlite3") as database:
-                return database.execute(query).fetchall()
+        words = "SELECT text FROM voice_sessions_itemtext"
+        wait_until(lambda: any("pelican" in str(row) for row in rows(server, words)), within_s=5, what="the journal")
+        assert not any("sesame" in str(row).lower() for row in rows(server, words))
+        sessions = "SELECT transport, turn_count, end_reason FROM voice_sessions_session WHERE agent = 'text-quiet'"
+        assert rows(server, sessions) == [("http", 2, "closed")]
+        turns = "SELECT DISTINCT transport, kind, end_reason FROM telemetry_turn WHERE agent = 'text-quiet'"
+        assert rows(server, turns) == [("http", "text", "completed")]
+        assert "sesame" not in server.log.lower()
+
+    async def test_after_a_new_version_is_published_a_conversation_goes_on_by_it(
+        self, client: AsyncOpenAI, server: Server, providers: ScriptedServer, tmp_path: Path
+    ) -> None:
+        def publish(model: str, *, store_text: str) -> None:
+            agent = Agent("text-changing", llm=f"account: good, model: {model}")
+            words = document({"good": providers.base_url(**QUICK)}, [agent])
+            (tmp_path / "changing.yaml").write_text(words.replace("store_text: true", f"store_text: {store_text}"))
+            manage(server.data, "agent", "apply", str(tmp_path / "changing.yaml"))
+
+        publish("one", store_text="true")
+        first = await client.responses.create(model="text-changing", input="What is a marmot?")
+        publish("two", store_text="false")
+        since = providers.last_id()
+        second = await client.responses.create(
+            model="text-changing", input="And a gerbil?", previous_response_id=first.id
+        )
+
+        assert asked(providers, since)["model"] == "two"
+        assert second.usage is not None
+        assert second.usage.input_tokens == len(f"What is a marmot? {REPLY} And a gerbil?".split())
+        assert (await client.responses.create(model="text-plain", input="Where is the heron?")).status == "completed"
 
         words = "SELECT text FROM voice_sessions_itemtext"
-        wait_until(lambda: any("pelican" in str(row) for row in rows(words)), within_s=5, what="the journal")
-        assert not any("sesame" in str(row).lower() for row in rows(words))
-        sessions = "SELECT transport, turn_count, end_reason FROM voice_sessions_session WHERE agent = 'text-quiet'"
-        assert rows(sessions) == [("http", 2, "closed")]
-        turns = "SELECT DISTINCT transport, kind, end_reason FROM telemetry_turn WHERE agent = 'text-quiet'"
-        assert rows(turns) == [("http", "text", "completed")]
-        assert "sesame" not in server.log.lower()
+        wait_until(lambda: any("heron" in str(row) for row in rows(server, words)), within_s=5, what="the journal")
+        assert any("marmot" in str(row) for row in rows(server, words))
+        assert not any("gerbil" in str(row) for row in rows(server, words))
+        sessions = "SELECT turn_count, store_text FROM voice_sessions_session WHERE agent = 'text-changing'"
+        assert sorted(rows(server, sessions)) == [(1, 0), (1, 1)]
 
 
 class TestFailures:
