@@ -211,6 +211,24 @@ class TestEnding:
 
         on_desk(test)
 
+    def test_the_session_is_closed_when_the_last_of_them_has_ended(self) -> None:
+        """The journal keeps the words of open sessions only."""
+
+        async def test(d: Desk) -> None:
+            session = d.session()
+            first = await d.ask("Quick?", session=session)
+            await asyncio.sleep(0.2)
+            second = await d.ask("Slow?", session=session)
+            await first.wait()
+            assert [type(record) for record in d.journal.records].count(SessionClosed) == 0
+            await second.wait()
+            assert isinstance(d.journal.records[-1], SessionClosed)
+            third = await d.ask("Later?", session=session)
+            await third.wait()
+            assert [type(record) for record in d.journal.records].count(SessionClosed) == 2
+
+        on_desk(test)
+
     def test_cancelled_it_stops_at_once(self) -> None:
         brain = Said(TextDelta("One "), 60.0, TextDelta("two."))
 
