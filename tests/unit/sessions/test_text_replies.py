@@ -411,6 +411,35 @@ class TestBounds:
 
         on_desk(test, bounds=bounds)
 
+    @pytest.mark.parametrize("bounds", [Bounds(text_stored=4), Bounds(text_stored_bytes=110_000)])
+    def test_who_stores_much_loses_nobody_elses(self, bounds: Bounds) -> None:
+        async def test(d: Desk) -> None:
+            made = []
+            for owner in (ME, *["key-2"] * 9):
+                made.append(await d.ask(owner=owner, asked_bytes=20_000))
+                await made[-1].wait()
+            await asyncio.sleep(0)
+            mine, *theirs = made
+            assert d.replies.get(mine.id, ME) is mine
+            for gone in theirs[:-3]:
+                with pytest.raises(UnknownResponse):
+                    d.replies.get(gone.id, "key-2")
+            assert [d.replies.get(reply.id, "key-2") for reply in theirs[-3:]] == theirs[-3:]
+
+        on_desk(test, bounds=bounds)
+
+    def test_what_is_larger_than_all_that_may_be_kept_takes_the_place_of_its_owners_only(self) -> None:
+        async def test(d: Desk) -> None:
+            other, huge = await d.ask(owner="key-2"), await d.ask(asked_bytes=1_000_000)
+            for reply in (other, huge):
+                await reply.wait()
+            await asyncio.sleep(0)
+            assert d.replies.get(other.id, "key-2") is other
+            with pytest.raises(UnknownResponse):
+                d.replies.get(huge.id, ME)
+
+        on_desk(test, bounds=Bounds(text_stored_bytes=100_000))
+
     def test_what_was_asked_counts_too(self) -> None:
         async def test(d: Desk) -> None:
             made = [await d.ask(asked_bytes=20_000) for _ in range(2)]
