@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
 from agents.errors import ClientError
-from agents.interfaces import CompletionOptions, Message, Role, ToolCall, ToolChoice, ToolSpec
+from agents.interfaces import CompletionOptions, Message, ResponseFormat, Role, ToolCall, ToolChoice, ToolSpec
 from agents.spec import AgentSpec, Override
 from sessions.pipeline.bounds import Bounds
-from sessions.protocols.chat_completions import FunctionName, JsonObjectFormat, PlainFormat
+from sessions.protocols.chat_completions import FormatName, FunctionName, JsonObjectFormat, PlainFormat
 from sessions.protocols.realtime_events import Metadata
 from sessions.protocols.realtime_session import check_length
-from sessions.protocols.text_requests import ANY_OBJECT, TextRequest, check_messages, text_request, unseen
+from sessions.protocols.text_requests import TextRequest, check_messages, text_request, unseen
 
 UNSEEN = {"input_image": "images", "input_audio": "audio", "input_file": "files"}
 
@@ -49,7 +49,7 @@ class ResponseNamedTool(Struct, frozen=True, tag_field="type", tag="function"):
 
 
 class ResponseSchemaFormat(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="json_schema"):
-    name: str
+    name: FormatName
     schema: dict[str, Any]
     description: str | None = None
     strict: bool | None = None
@@ -97,13 +97,15 @@ def read_response(
         raise _missing("input")
     check_messages(len(history) + len(messages), bounds, "input")
     options = CompletionOptions(
-        _choice(asked.tool_choice), asked.max_output_tokens, asked.temperature, _schema(asked.text)
+        _choice(asked.tool_choice), asked.max_output_tokens, asked.temperature, _format(asked.text)
     )
     request = TextRequest(
         history=tuple(history),
         messages=messages,
         instructions=asked.instructions or "",
-        tools=tuple(ToolSpec(t.name, t.description or "", t.parameters or {}) for t in asked.tools or ()),
+        tools=tuple(
+            ToolSpec(t.name, t.description or "", t.parameters or {}, strict=t.strict) for t in asked.tools or ()
+        ),
         options=options,
         one_call=asked.parallel_tool_calls is False,
         truncate=asked.truncation == "auto",
@@ -184,10 +186,10 @@ def _choice(choice: str | ResponseNamedTool | None) -> ToolChoice:
     return choice.name if isinstance(choice, ResponseNamedTool) else choice or "auto"
 
 
-def _schema(text: TextConfig | None) -> Mapping[str, Any] | None:
+def _format(text: TextConfig | None) -> ResponseFormat | None:
     match text and text.format:
-        case ResponseSchemaFormat(schema=schema):
-            return schema
+        case ResponseSchemaFormat() as given:
+            return ResponseFormat(given.schema, given.name, given.description or "", given.strict)
         case JsonObjectFormat():
-            return ANY_OBJECT
+            return ResponseFormat()
     return None

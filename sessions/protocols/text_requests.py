@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from agents.errors import ClientError
 from agents.interfaces import CompletionOptions, Message, ReplyRequest, ToolChoice, ToolSpec
@@ -12,9 +11,6 @@ from agents.spec import AgentSpec, Override
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.window import Truncation, Window
 from sessions.protocols.realtime_session import check_depth, check_length
-
-ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
-"""What `json_object` asks for, as a schema."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +55,10 @@ def text_request(
     asked = replace(asked, messages=_joined(asked.messages))
     check_length(asked.instructions, bounds.instructions_chars, "instructions")
     _check_tools(asked.tools, bounds)
-    if asked.options.schema is not None:
-        check_depth(asked.options.schema, schema_param)
+    wanted = asked.options.response_format
+    if wanted is not None:
+        check_length(wanted.description, bounds.item_text_chars, schema_param)
+        check_depth(wanted.schema, schema_param)
         if spec.brain != "llm":
             raise _cannot("write to a schema", schema_param, "unsupported_value")
     check_calls((*asked.history, *asked.messages))

@@ -172,13 +172,16 @@ class TestChat:
             tool_choice={"type": "function", "function": {"name": "clock"}},
             max_completion_tokens=17,
             temperature=0.5,
-            response_format={"type": "json_schema", "json_schema": {"name": "time", "schema": SCHEMA}},
+            response_format={"type": "json_schema", "json_schema": {"name": "time", "strict": True, "schema": SCHEMA}},
         )
         body = asked(providers, since)
         assert body["max_tokens"] == 17
         assert body["temperature"] == 0.5
         assert body["tool_choice"] == {"type": "function", "function": {"name": "clock"}}
-        assert body["response_format"] == {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
+        assert body["response_format"] == {
+            "type": "json_schema",
+            "json_schema": {"name": "time", "schema": SCHEMA, "strict": True},
+        }
 
     async def test_an_answer_cut_off_says_so(self, client: AsyncOpenAI) -> None:
         answer = await client.chat.completions.create(
@@ -267,10 +270,13 @@ class TestResponses:
         await client.responses.create(
             model="text-plain",
             input="Time?",
-            text={"format": {"type": "json_schema", "name": "time", "schema": SCHEMA}},
+            text={"format": {"type": "json_schema", "name": "time", "schema": SCHEMA, "strict": True}},
         )
         asked_for = asked(providers, since)["response_format"]
-        assert asked_for == {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
+        assert asked_for == {
+            "type": "json_schema",
+            "json_schema": {"name": "time", "schema": SCHEMA, "strict": True},
+        }
 
     async def test_it_is_kept_until_it_is_deleted(self, client: AsyncOpenAI) -> None:
         made = await client.responses.create(model="text-plain", input="Time?")

@@ -10,7 +10,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from agents.errors import ClientError
-from agents.interfaces import Message, ToolCall, Usage
+from agents.interfaces import Message, ResponseFormat, ToolCall, Usage
 from agents.spec import AgentSpec
 from sessions.pipeline.bounds import Bounds
 from sessions.protocols.responses_answers import ResponseWriter
@@ -99,9 +99,16 @@ class TestReading:
     def test_formats(self) -> None:
         schema = {"type": "object"}
         wanted = {"format": {"type": "json_schema", "name": "n", "schema": schema, "strict": True}}
-        assert read({"input": "x", "text": wanted}).options.schema == schema
-        assert read({"input": "x", "text": {"format": {"type": "json_object"}}}).options.schema == schema
-        assert read({"input": "x", "text": {"verbosity": "low"}}).options.schema is None
+
+        def read_as(text: dict[str, Any]) -> ResponseFormat | None:
+            return read({"input": "x", "text": text}).options.response_format
+
+        assert read_as(wanted) == ResponseFormat(schema, "n", strict=True)
+        assert read_as({"format": {"type": "json_object"}}) == ResponseFormat()
+        assert read_as({"verbosity": "low"}) is None
+
+    def test_a_tool_may_be_strict(self) -> None:
+        assert [tool.strict for tool in read({"input": "x", "tools": [TOOL]}).tools] == [True]
 
 
 class TestRefusing:
