@@ -167,8 +167,10 @@ async def _gone_on_from(response_id: str | None, principal: Principal) -> tuple[
 
 def _last_event(request: HttpRequest) -> int:
     """The number of the last event that the client has, as its EventSource says by itself; -1 for none."""
-    given = request.headers.get("Last-Event-ID") or "-1"
-    if not given.removeprefix("-").isdecimal() or len(given) > 18:
+    given = request.headers.get("Last-Event-ID")
+    if not given:
+        return -1
+    if not given.isdecimal() or len(given) > 18:
         raise ClientError("Last-Event-ID must be the number of an event.", param="Last-Event-ID")
     return int(given)
 

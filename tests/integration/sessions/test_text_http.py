@@ -299,6 +299,11 @@ class TestResponses:
         assert events[0].type == "response.created"
         again = await client.responses.retrieve(events[0].response.id, stream=True, starting_after=5)
         assert [event.to_dict() async for event in again] == [event.to_dict() for event in events[6:]]
+        for wrong in ("-5", "-1", "seven", "9" * 19):
+            with pytest.raises(BadRequestError, match="the number of an event"):
+                await client.responses.retrieve(
+                    events[0].response.id, stream=True, extra_headers={"Last-Event-ID": wrong}
+                )
 
 
 class TestRecords:
