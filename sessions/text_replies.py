@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, aclosing, suppress
 from contextvars import Context
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from agents.build import VoiceAgent
 from agents.errors import ContextFull, Overloaded, ProviderError, ProviderTimeout
@@ -101,7 +102,13 @@ class TextReply:
         calls = (sys.getsizeof(call.arguments) for message in self.conversation for call in message.calls)
         return self._asked_bytes + self._bytes + sum(texts) + sum(calls)
 
-    def shown(self) -> dict[str, object]:
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """What it put out, as far as that can be referred to."""
+        output: list[dict[str, Any]] = self.shown().get("output", [])
+        return output
+
+    def shown(self) -> dict[str, Any]:
         return self._writer.shown()
 
     async def wait(self, *, begun: bool = False, within_s: float | None = None) -> None:
@@ -261,6 +268,12 @@ class TextReplies:
             raise UnknownResponse(reply_id)
         return reply
 
+    def items(self, owner: str) -> dict[str, dict[str, Any]]:
+        """The items, by id, of the answers that have ended and can be read by their id."""
+        ended = (reply for reply in self._working.values() if reply.outcome is not None)
+        mine = [reply for reply in (*self._kept.of(owner), *ended) if reply.owner == owner and reply.stored]
+        return {item["id"]: item for reply in mine for item in reply.items}
+
     def forget(self, reply: TextReply) -> None:
         """It can no longer be read by its id; the work on it ends."""
         reply.stored = False
@@ -302,6 +315,10 @@ class _Kept:
     def get(self, reply_id: str, owner: str) -> TextReply | None:
         shelf = self._shelves.get(owner)
         return shelf.replies.get(reply_id) if shelf else None
+
+    def of(self, owner: str) -> Iterable[TextReply]:
+        shelf = self._shelves.get(owner)
+        return shelf.replies.values() if shelf else ()
 
     def add(self, reply: TextReply) -> None:
         shelf = self._shelves.setdefault(reply.owner, _Shelf())

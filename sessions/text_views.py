@@ -68,8 +68,15 @@ async def create_response(request: HttpRequest) -> HttpResponseBase:
     session, history = await _gone_on_from(asked.previous_response_id, principal)
     if session is None or session.spec != spec:
         session = await services.new_text_session(spec, principal=principal)
-    bounds = settings.REPARTEE_BOUNDS
-    wanted = read_response(asked, spec, allowed=principal.overrides(spec), bounds=bounds, history=history)
+    replies = (await host.current()).replies
+    wanted = read_response(
+        asked,
+        spec,
+        allowed=principal.overrides(spec),
+        bounds=settings.REPARTEE_BOUNDS,
+        history=history,
+        known=lambda: replies.items(principal.account),
+    )
     reply_id = new_id("resp")
     writer = ResponseWriter(
         reply_id,

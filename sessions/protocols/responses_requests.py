@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from agents.errors import ClientError
@@ -16,19 +17,26 @@ from sessions.protocols.realtime_events import Metadata
 from sessions.protocols.realtime_session import check_length
 from sessions.protocols.text_requests import TextRequest, check_messages, text_request, unseen
 
-UNSEEN = {"input_image": "images", "input_audio": "audio", "input_file": "files"}
+UNSEEN = {"input_image": "images", "input_audio": "audio", "input_file": "files", "reasoning_text": "reasoning"}
+Known = Callable[[], dict[str, dict[str, Any]]]
+"""Items that may be referred to, by id, each once; looked up only if one is."""
 
 
 class InputPart(Struct, frozen=True):
-    type: Literal["input_text", "output_text", "text", "refusal", "input_image", "input_audio", "input_file"]
+    type: Literal[
+        "input_text", "output_text", "text", "refusal", "input_image", "input_audio", "input_file", "reasoning_text"
+    ]
     text: str | None = None
     refusal: str | None = None
 
 
 class InputItem(Struct, frozen=True):
-    """A message, also without its `type`; a function call; or the output of one. `developer` means `system`."""
+    """A message, also without its `type`; a function call; the output of one; or the `id` of an item of a response
+    that is stored. `developer` means `system`. What a model of OpenAI's thought to itself is passed over.
+    """
 
-    type: Literal["message", "function_call", "function_call_output"] = "message"
+    type: Literal["message", "function_call", "function_call_output", "item_reference", "reasoning"] = "message"
+    id: str | None = None
     role: Literal["user", "assistant", "system", "developer"] | None = None
     content: str | list[InputPart] | None = None
     call_id: str | None = None
@@ -89,10 +97,11 @@ def read_response(
     allowed: Collection[Override],
     bounds: Bounds,
     history: Sequence[Message] = (),
+    known: Known = dict,
 ) -> TextRequest:
     """What `asked` means for an agent after `history`. A ClientError names the field that cannot be had."""
     _refuse_unknown_places(asked)
-    messages = _messages(asked.input or (), bounds)
+    messages = _messages(asked.input or (), bounds, known)
     if not messages and not history:
         raise _missing("input")
     check_messages(len(history) + len(messages), bounds, "input")
@@ -126,10 +135,28 @@ def _refuse_unknown_places(asked: ResponseRequest) -> None:
         raise ClientError("A response in the background is stored: leave store out.", param="store")
 
 
-def _messages(given: str | Sequence[InputItem], bounds: Bounds) -> tuple[Message, ...]:
+def _messages(given: str | Sequence[InputItem], bounds: Bounds, known: Known) -> tuple[Message, ...]:
     if isinstance(given, str):
         return (Message("user", _bounded(given, "input", bounds)),)
-    return tuple(_message(item, f"input[{n}]", bounds) for n, item in enumerate(given))
+    items = known() if any(item.type == "item_reference" for item in given) else {}
+    named = [(f"input[{n}]", item) for n, item in enumerate(given) if item.type != "reasoning"]
+    return tuple(_message(_itself(item, param, items), param, bounds) for param, item in named)
+
+
+def _itself(item: InputItem, param: str, known: dict[str, dict[str, Any]]) -> InputItem:
+    """The item, or the one of `known` that it refers to, which is taken out: small requests stay small."""
+    if item.type != "item_reference":
+        return item
+    item_id = _given(item.id, f"{param}.id")
+    found = known.pop(item_id, None)
+    if found is None:
+        raise ClientError(
+            f"Item with id '{item_id[:100]}' not found: no response that is stored here has it, or it is referred to "
+            "twice. Send the item itself.",
+            code="item_not_found",
+            param=f"{param}.id",
+        )
+    return msgspec.convert(found, InputItem)
 
 
 def _message(item: InputItem, param: str, bounds: Bounds) -> Message:
@@ -141,7 +168,7 @@ def _message(item: InputItem, param: str, bounds: Bounds) -> Message:
         case "function_call_output":
             output = _text(item.output, f"{param}.output", bounds)
             return Message("tool", output, call_id=_given(item.call_id, f"{param}.call_id"))
-        case "message":
+        case _:
             text = _text(item.content, f"{param}.content", bounds)
             return Message(_role(item, param), text)
 

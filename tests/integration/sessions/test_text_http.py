@@ -253,6 +253,19 @@ class TestResponses:
         second = await client.responses.create(model="text-caller", input=items, tools=[TOOL], store=False)
         assert second.output_text == REPLY
 
+    async def test_a_tool_goes_round_by_referring_to_the_items(self, client: AsyncOpenAI) -> None:
+        first = await client.responses.create(model="text-caller", input="Time in Berlin?", tools=[TOOL])
+        (call,) = first.output
+        assert call.type == "function_call"
+        assert call.id is not None
+        items: ResponseInputParam = [
+            {"role": "user", "content": "Time in Berlin?"},
+            {"type": "item_reference", "id": call.id},
+            {"type": "function_call_output", "call_id": call.call_id, "output": "09:15"},
+        ]
+        second = await client.responses.create(model="text-caller", input=items, tools=[TOOL])
+        assert second.output_text == REPLY
+
     async def test_the_conversation_so_far_goes_with_it(self, client: AsyncOpenAI) -> None:
         first = await client.responses.create(model="text-plain", input="What time is it?")
         second = await client.responses.create(model="text-plain", input="And tomorrow?", previous_response_id=first.id)

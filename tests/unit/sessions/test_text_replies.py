@@ -461,6 +461,21 @@ class TestBounds:
 
         on_desk(test)
 
+    def test_what_may_be_referred_to_is_what_its_owner_can_read(self) -> None:
+        async def test(d: Desk) -> None:
+            mine, others, unstored = await d.ask(), await d.ask(owner="key-2"), await d.ask(stored=False)
+            assert d.replies.items(ME) == {}
+            for reply in (mine, others, unstored):
+                await reply.wait()
+            (item,) = mine.items
+            assert d.replies.items(ME) == {item["id"]: item}
+            await asyncio.sleep(0)
+            assert d.replies.items(ME) == {item["id"]: item}
+            d.replies.forget(mine)
+            assert d.replies.items(ME) == {}
+
+        on_desk(test)
+
     def test_forgotten_it_stops_too(self) -> None:
         async def test(d: Desk) -> None:
             at_work, done = await d.ask(), await d.ask()

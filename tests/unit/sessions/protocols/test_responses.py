@@ -19,6 +19,7 @@ from sessions.protocols.text_answers import Fault, Outcome
 from sessions.protocols.text_requests import TextRequest
 
 SPEC = AgentSpec(slug="clerk", brain="llm", instructions="Be kind.")
+USER = {"role": "user", "content": "Time?"}
 TOOL = {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": True}
 EVENT: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
 CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}", "id": "fc_1", "status": "completed"}
@@ -30,9 +31,17 @@ def read(
     allowed: tuple[Any, ...] = ("instructions", "tools"),
     bounds: Bounds | None = None,
     history: tuple[Message, ...] = (),
+    known: tuple[dict[str, Any], ...] = (),
 ) -> TextRequest:
     request = msgspec.convert(asked, ResponseRequest)
-    return read_response(request, SPEC, allowed=allowed, bounds=bounds or Bounds(), history=history)
+    return read_response(
+        request,
+        SPEC,
+        allowed=allowed,
+        bounds=bounds or Bounds(),
+        history=history,
+        known=lambda: {item["id"]: item for item in known},
+    )
 
 
 def refusal(asked: dict[str, Any], **options: Any) -> ClientError:
@@ -71,6 +80,26 @@ class TestReading:
             Message("tool", "2", call_id="c2"),
             Message("tool", "1", call_id="c1"),
         ]
+
+    def test_items_of_a_response_of_openais(self) -> None:
+        """What its model thought to itself is passed over."""
+        thought = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}]}
+        open_thought = {**thought, "content": [{"type": "reasoning_text", "text": "Hm."}], "encrypted_content": None}
+        output = {"type": "function_call_output", "call_id": "c1", "output": "1"}
+        request = read({"input": [USER, thought, CALL, open_thought, output]})
+        assert [message.role for message in request.messages] == ["user", "assistant", "tool"]
+
+    def test_items_may_be_referred_to(self) -> None:
+        w = writer()
+        events([*w.open(), *w.text("Wait."), *w.call(ToolCall("c1", "f", "{}")), *w.close(Outcome("completed"))])
+        items = w.shown()["output"]
+        output = {"type": "function_call_output", "call_id": "c1", "output": "1"}
+        references = [{"type": "item_reference", "id": item["id"]} for item in items]
+        request = read({"input": [USER, *references, output]}, known=tuple(items))
+        assert request.messages[1] == Message("assistant", "Wait.", calls=(ToolCall("c1", "f", "{}"),))
+        for wrong in ([USER, {"type": "item_reference", "id": "rs_1"}], [references[0], references[0]]):
+            error = refusal({"input": wrong}, known=tuple(items))
+            assert (error.code, error.param) == ("item_not_found", "input[1].id")
 
     def test_what_was_said_before_goes_before(self) -> None:
         before = (Message("system", "Old."), Message("user", "One?"), Message("assistant", "1"))
@@ -124,6 +153,8 @@ class TestRefusing:
             ({"input": [{"type": "function_call", "name": "f", "arguments": "{}"}]}, "input[0].call_id"),
             ({"input": [{"type": "function_call_output", "call_id": "c"}]}, "input[0].output"),
             ({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}, "input[0].content[0].type"),
+            ({"input": [{"type": "item_reference"}]}, "input[0].id"),
+            ({"input": [{"type": "reasoning", "id": "rs_1", "summary": []}]}, "input"),
         ],
     )
     def test_fields(self, asked: dict[str, Any], param: str) -> None:
