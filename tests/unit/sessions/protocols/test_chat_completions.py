@@ -119,6 +119,9 @@ class TestRefusing:
         calling = {"role": "assistant", "tool_calls": [CALL]}
         assert "No tool output found for function call c1" in str(refusal(USER, calling))
         assert "No tool output found for function call c1" in str(refusal(USER, calling, USER))
+        late = {"role": "tool", "tool_call_id": "c1", "content": "9"}
+        assert "no tool call c1" in str(refusal(USER, late, calling))
+        assert "no tool call c1" in str(refusal(USER, calling, late, late))
         assert refusal(USER, {"role": "tool", "content": "9"}).param == "messages[1].tool_call_id"
 
     def test_a_choice_among_nothing(self) -> None:

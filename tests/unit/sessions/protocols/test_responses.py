@@ -13,6 +13,7 @@ from agents.errors import ClientError
 from agents.interfaces import Message, ResponseFormat, ToolCall, Usage
 from agents.spec import AgentSpec
 from sessions.pipeline.bounds import Bounds
+from sessions.pipeline.pairing import PENDING
 from sessions.protocols.responses_answers import ResponseWriter
 from sessions.protocols.responses_requests import ResponseRequest, read_response
 from sessions.protocols.text_answers import Fault, Outcome
@@ -77,8 +78,20 @@ class TestReading:
         assert request.messages == [
             Message("user", "Time?"),
             Message("assistant", "Wait.", calls=(ToolCall("c1", "f", "{}"), ToolCall("c2", "f", "{}"))),
-            Message("tool", "2", call_id="c2"),
             Message("tool", "1", call_id="c1"),
+            Message("tool", "2", call_id="c2"),
+        ]
+
+    def test_a_result_that_came_after_more_was_said_is_told_as_models_accept_it(self) -> None:
+        output = {"type": "function_call_output", "call_id": "c1", "output": "1"}
+        messages = read({"input": [USER, CALL, {"role": "user", "content": "Well?"}, output]}).for_brain(SPEC).messages
+        assert messages == [
+            Message("user", "Time?"),
+            Message("assistant", "", calls=(ToolCall("c1", "f", "{}"),)),
+            Message("tool", PENDING, call_id="c1"),
+            Message("user", "Well?"),
+            Message("assistant", "", calls=(ToolCall("c1_3", "f", "{}"),)),
+            Message("tool", "1", call_id="c1_3"),
         ]
 
     def test_items_of_a_response_of_openais(self) -> None:
