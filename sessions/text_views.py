@@ -32,6 +32,8 @@ from telemetry import counters, names
 
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """nginx would gather the events of a stream otherwise."""
+PIECE = 64 * 1024
+"""Bytes that a reader must take within the write timeout; the last event of a long answer is many of them."""
 
 
 @described(scope="text", body=ChatRequest, answer=ChatCompletion, events=True, refusals=(404, 502, 504))
@@ -66,10 +68,17 @@ async def create_response(request: HttpRequest) -> HttpResponseBase:
     asked = parsed(request, ResponseRequest)
     spec = await database_sync_to_async(agent_for)(principal, asked.model)
     session, history = await _gone_on_from(asked.previous_response_id, principal)
-    if session is None or session.spec.slug != spec.slug:
+    if session is None or session.spec != spec:
         session = await services.new_text_session(spec, principal=principal)
-    bounds = settings.REPARTEE_BOUNDS
-    wanted = read_response(asked, spec, allowed=principal.overrides(spec), bounds=bounds, history=history)
+    replies = (await host.current()).replies
+    wanted = read_response(
+        asked,
+        spec,
+        allowed=principal.overrides(spec),
+        bounds=settings.REPARTEE_BOUNDS,
+        history=history,
+        known=lambda: replies.items(principal.account),
+    )
     reply_id = new_id("resp")
     writer = ResponseWriter(
         reply_id,
@@ -167,8 +176,10 @@ async def _gone_on_from(response_id: str | None, principal: Principal) -> tuple[
 
 def _last_event(request: HttpRequest) -> int:
     """The number of the last event that the client has, as its EventSource says by itself; -1 for none."""
-    given = request.headers.get("Last-Event-ID") or "-1"
-    if not given.removeprefix("-").isdecimal() or len(given) > 18:
+    given = request.headers.get("Last-Event-ID")
+    if not given:
+        return -1
+    if not given.isdecimal() or len(given) > 18:
         raise ClientError("Last-Event-ID must be the number of an event.", param="Last-Event-ID")
     return int(given)
 
@@ -201,20 +212,21 @@ def _streamed(reply: TextReply, *, after: int = -1) -> StreamingHttpResponse:
 async def _impatient(
     frames: AsyncGenerator[bytes, None], task: asyncio.Task[Any], limit_s: float
 ) -> AsyncGenerator[bytes, None]:
-    """`frames`, and the end of `task` if one is not taken within `limit_s`: the client does not read."""
+    """`frames` in pieces, and the end of `task` if one is not taken within `limit_s`: the client does not read."""
 
     def give_up() -> None:
-        counters.count(names.SLOW_CLIENTS)
-        task.cancel()
+        if task.cancel():  # else it has left meanwhile, and nobody has closed this generator yet
+            counters.count(names.SLOW_CLIENTS)
 
     loop = asyncio.get_running_loop()
     async with aclosing(frames):
         async for frame in frames:
-            timer = loop.call_later(limit_s, give_up)
-            try:
-                yield frame
-            finally:
-                timer.cancel()
+            for at in range(0, len(frame), PIECE):
+                timer = loop.call_later(limit_s, give_up)
+                try:
+                    yield frame[at : at + PIECE]
+                finally:
+                    timer.cancel()
 
 
 def _request_task() -> asyncio.Task[Any]:
