@@ -20,12 +20,17 @@ from sessions.protocols.realtime_session import WireSession
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """`start` is the session as it was asked for, `effective` what comes of it."""
+    """`start` is the session as it was asked for, `effective` what comes of it. `overrides` add to the agent's own."""
 
     spec: AgentSpec
     start: Mapping[str, Any]
     effective: WireSession
     overrides: tuple[Override, ...]
+
+    def shown(self, session_id: str, model: str | None) -> dict[str, Any]:
+        """The session as its holder will see it in `session.created`: a maker may hand this on as it is."""
+        allowed = {*self.spec.overrides.ephemeral, *self.overrides}
+        return self.effective.shown(session_id, model or self.spec.slug, None, allowed=allowed)
 
 
 def granted(

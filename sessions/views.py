@@ -68,8 +68,7 @@ def client_secrets(caller: Principal, body: SecretRequest) -> Secret:
         lives_s=(body.expires_after or ExpiresAfter()).seconds,
         key_id=caller.key_id,
     )
-    shown = grant.effective.shown(random_ids()("sess"), model or grant.spec.slug, None)
-    return Secret(issued.value, int(issued.expires_at.timestamp()), shown)
+    return Secret(issued.value, int(issued.expires_at.timestamp()), grant.shown(random_ids()("sess"), model))
 
 
 @csrf_exempt

@@ -368,12 +368,7 @@ class RealtimeProtocol:
         return [self._error("invalid_request_error", "session_expired", message)]
 
     def _session_shown(self) -> dict[str, Any]:
-        return self._shown.shown(
-            self._session_id,
-            self._model,
-            self._expires_at,
-            show_instructions="instructions" in self._allowed,
-        )
+        return self._shown.shown(self._session_id, self._model, self._expires_at, allowed=self._allowed)
 
     def _refusal(self, error: ClientError, event_id: str | None) -> str:
         return self._error("invalid_request_error", error.code, str(error), error.param, event_id)

@@ -107,9 +107,9 @@ class WireSession:
         return self.voice or names.DEFAULT_VOICE
 
     def shown(
-        self, session_id: str, model: str, expires_at: int | None, *, show_instructions: bool = True
+        self, session_id: str, model: str, expires_at: int | None, *, allowed: Collection[Override]
     ) -> dict[str, Any]:
-        """The session as JSON-safe data. Someone who may not change the instructions is not shown them."""
+        """The session as JSON-safe data. Someone who is not `allowed` to change the instructions is not shown them."""
         if self.kind == "transcription":
             return {
                 "type": "transcription",
@@ -126,7 +126,7 @@ class WireSession:
             "id": session_id,
             "model": model,
             "output_modalities": [self.modality],
-            "instructions": self.instructions if show_instructions else "",
+            "instructions": self.instructions if "instructions" in allowed else "",
             "tools": self.tools,
             "tool_choice": self.tool_choice,
             "max_output_tokens": self.max_output_tokens or "inf",
