@@ -15,7 +15,6 @@ from typing import Any, Literal, cast
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import OperationalError
-from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -161,10 +160,8 @@ def _is_fixed_development_key(digest: str) -> bool:
 
 
 def _find_key(digest: str) -> tuple[Principal, float | None] | None:
-    key = ApiKey.objects.filter(digest=digest, revoked_at=None).first()
-    if key is None or not hmac.compare_digest(key.digest, digest):
-        return None
-    if key.name == DEVELOPMENT_KEY and not settings.DEVELOPMENT:
+    key = ApiKey.objects.filter(digest=digest).first()
+    if key is None or not hmac.compare_digest(key.digest, digest) or not _in_use(key):
         return None
     _note_use(key)
     principal = Principal(
@@ -179,12 +176,14 @@ def _find_key(digest: str) -> tuple[Principal, float | None] | None:
     return principal, None
 
 
+def _in_use(key: ApiKey) -> bool:
+    return key.revoked_at is None and (settings.DEVELOPMENT or key.name != DEVELOPMENT_KEY)
+
+
 def _find_secret(digest: str) -> tuple[Principal, float | None] | None:
-    alive = ClientSecret.objects.filter(expires_at__gt=timezone.now()).filter(
-        Q(created_by_key=None) | Q(created_by_key__revoked_at=None)
-    )
-    secret = alive.select_related("created_by_key").filter(digest=digest).first()
-    if secret is None or not hmac.compare_digest(secret.digest, digest):
+    alive = ClientSecret.objects.filter(expires_at__gt=timezone.now())
+    secret = alive.select_related("created_by_key", "created_by_user").filter(digest=digest).first()
+    if secret is None or not hmac.compare_digest(secret.digest, digest) or not _could_be_made_now(secret):
         return None
     maker = secret.created_by_key
     principal = Principal(
@@ -200,6 +199,14 @@ def _find_secret(digest: str) -> tuple[Principal, float | None] | None:
         opens_session=secret.opens_session,
     )
     return principal, (secret.expires_at - timezone.now()).total_seconds()
+
+
+def _could_be_made_now(secret: ClientSecret) -> bool:
+    """Whether its maker could make it still. One of neither key nor user is of this machine's own operator."""
+    key, user = secret.created_by_key, secret.created_by_user
+    if key is not None:
+        return _in_use(key) and "realtime" in key.scopes and (not key.agents or secret.agent in key.agents)
+    return user is None or user.is_active
 
 
 def limits_of(key: ApiKey | None) -> Limits:

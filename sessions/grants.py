@@ -13,6 +13,7 @@ from agents.errors import ClientError
 from agents.spec import AgentSpec, Override
 from sessions.access import agent_for
 from sessions.auth import Principal
+from sessions.errors import Forbidden
 from sessions.protocols.realtime import starting_session
 from sessions.protocols.realtime_events import SessionPatch
 from sessions.protocols.realtime_session import WireSession
@@ -42,7 +43,13 @@ def granted(
     overrides: tuple[Override, ...],
     param: str = "overrides",
 ) -> Grant:
-    """`UnknownModel` if the caller may not use the agent, a ClientError if it may not grant all of this."""
+    """What `caller` hands to the holder of a client secret.
+
+    `Forbidden` if it holds one itself, `UnknownModel` if it may not use the agent, a ClientError if it may not
+    grant all of this.
+    """
+    if caller.kind != "server":
+        raise Forbidden("A client secret cannot make client secrets; use an API key.")
     start = msgspec.to_builtins(session or SessionPatch())
     if _holds_nul(start):
         raise ClientError("A session cannot hold NUL characters.", param="session")

@@ -224,6 +224,32 @@ async def test_a_secret_carries_what_its_maker_decided(authenticator: Authentica
     assert principal.extra_overrides == {"voice"}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"scopes": ["text"]}, {"agents": ["terse"]}, {"revoked_at": timezone.now()}, {"name": keys.DEVELOPMENT_KEY}],
+)
+@override_settings(DEVELOPMENT=False)
+async def test_a_secret_is_good_while_its_key_could_make_it(
+    authenticator: Authenticator, clock: Clock, change: dict[str, Any]
+) -> None:
+    record, _ = await _sync(key, agents=["guide"])
+    secret = await _sync(keys.issue_secret, agent="guide", key_id=record.pk)
+    await authenticator.principal(secret.value, "a")
+    await ApiKey.objects.filter(pk=record.pk).aupdate(**change)
+
+    clock.now += 5
+    with pytest.raises(InvalidKey):
+        await authenticator.principal(secret.value, "a")
+
+
+async def test_a_secret_of_the_talk_page_is_good_while_its_user_may_sign_in(authenticator: Authenticator) -> None:
+    user = await User.objects.acreate(username="ann", is_active=False)
+    secret = await _sync(keys.issue_secret, agent="guide", user_id=user.pk)
+
+    with pytest.raises(InvalidKey):
+        await authenticator.principal(secret.value, "a")
+
+
 async def test_a_secret_ends_in_time_however_recently_it_was_used(authenticator: Authenticator, clock: Clock) -> None:
     secret = await _sync(keys.issue_secret, agent="guide", lives_s=2)
     await authenticator.principal(secret.value, "a")

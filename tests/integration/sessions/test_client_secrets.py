@@ -33,10 +33,10 @@ def key() -> str:
     return keys.create_key(name="test")[1]
 
 
-async def post(key: str | None, body: Any = None, **options: Any) -> Any:
+async def post(key: str | None, body: Any = None, *, url: str = URL, **options: Any) -> Any:
     headers = {"authorization": f"Bearer {key}"} if key else {}
     content = options.pop("raw", None) or ({} if body is None else body)
-    return await AsyncClient().post(URL, content, content_type="application/json", headers=headers, **options)
+    return await AsyncClient().post(url, content, content_type="application/json", headers=headers, **options)
 
 
 async def test_a_secret_is_made_for_the_default_agent(key: str) -> None:
@@ -153,9 +153,11 @@ async def test_a_key_for_some_agents_makes_secrets_for_these(key: str) -> None:
 async def test_only_a_real_key_makes_secrets(key: str) -> None:
     made = await post(key)
     again = await post(made.json()["value"])
+    prepared = await post(made.json()["value"], url="/v1/sessions")
     without = await post(None)
 
     assert (again.status_code, again.json()["error"]["code"]) == (403, "permission_denied")
+    assert (prepared.status_code, prepared.json()["error"]["code"]) == (403, "permission_denied")
     assert (without.status_code, without.json()["error"]["code"]) == (401, "invalid_api_key")
 
 
