@@ -12,11 +12,10 @@ from msgspec import UNSET, UnsetType
 
 from agents.errors import ClientError
 from agents.interfaces import NO_HINTS, Hints, ToolSpec
-from agents.spec import EMBEDDED, AgentSpec, Override, TurnDetection
+from agents.spec import EMBEDDED, OPENAI_VOICES, AgentSpec, Override, TurnDetection
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.messages import Modality, SessionConfig
 from sessions.pipeline.window import Truncation
-from sessions.protocols import names
 from sessions.protocols.realtime_audio import FORMATS, AudioFormat
 from sessions.protocols.realtime_events import (
     PCM,
@@ -42,6 +41,8 @@ from sessions.protocols.realtime_events import (
 from sessions.protocols.realtime_prompt import filled
 
 Kind = Literal["realtime", "transcription"]
+DEFAULT_VOICE = "marin"
+"""What the voice of an agent is called that gives it no name."""
 NESTING = 64
 """Levels of nesting allowed in a tool's JSON schema and in tracing metadata."""
 
@@ -104,7 +105,7 @@ class WireSession:
         """How the client knows the core's `voice`: by the name it used itself, if that is the one."""
         if voice and voice != core_voice(self.spec, self.voice):
             return voice
-        return self.voice or names.DEFAULT_VOICE
+        return self.voice or DEFAULT_VOICE
 
     def shown(
         self, session_id: str, model: str, expires_at: int | None, *, allowed: Collection[Override]
@@ -150,7 +151,7 @@ class WireSession:
     def _shown_output(self) -> dict[str, Any]:
         return {
             "format": FORMATS[self.output_format],
-            "voice": self.voice or names.DEFAULT_VOICE,
+            "voice": self.voice or DEFAULT_VOICE,
             "speed": self.speed,
         }
 
@@ -318,8 +319,8 @@ def voice_name(asked: str | VoiceId) -> str:
 
 
 def core_voice(spec: AgentSpec, voice: str) -> str:
-    """OpenAI's voices stand for the agent's own, unless its TTS is a service that may have them."""
-    return spec.tts.voice if spec.tts.account == EMBEDDED and voice in names.VOICES else voice
+    """OpenAI's voices stand for the agent's own. Whether a service has them is for its provider to know."""
+    return spec.tts.voice if spec.tts.account == EMBEDDED and voice in OPENAI_VOICES else voice
 
 
 def core_choice(choice: ToolChoice) -> str:
