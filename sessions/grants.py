@@ -16,7 +16,7 @@ from sessions.auth import Principal
 from sessions.errors import Forbidden
 from sessions.protocols.realtime import starting_session
 from sessions.protocols.realtime_events import SessionPatch
-from sessions.protocols.realtime_session import WireSession
+from sessions.protocols.realtime_session import WireSession, check_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,12 @@ def granted(
     start = msgspec.to_builtins(session or SessionPatch())
     if _holds_nul(start):
         raise ClientError("A session cannot hold NUL characters.", param="session")
+    bounds = settings.REPARTEE_BOUNDS
+    check_length(msgspec.json.encode(start), bounds.event_chars, "session")
     spec = agent_for(caller, agent, version)
     if refused := sorted(set(overrides) - set(spec.overrides.server_keys)):
         raise ClientError(f"The agent does not let clients change: {', '.join(refused)}.", param=param)
-    return Grant(spec, start, starting_session(spec, "realtime", start, settings.REPARTEE_BOUNDS), overrides)
+    return Grant(spec, start, starting_session(spec, "realtime", start, bounds), overrides)
 
 
 def _holds_nul(value: object) -> bool:
