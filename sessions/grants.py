@@ -50,15 +50,16 @@ def granted(
     """
     if caller.kind != "server":
         raise Forbidden("A client secret cannot make client secrets; use an API key.")
-    start = msgspec.to_builtins(session or SessionPatch())
-    if _holds_nul(start):
-        raise ClientError("A session cannot hold NUL characters.", param="session")
-    bounds = settings.REPARTEE_BOUNDS
-    check_length(msgspec.json.encode(start), bounds.event_chars, "session")
     spec = agent_for(caller, agent, version)
     if refused := sorted(set(overrides) - set(spec.overrides.server_keys)):
         raise ClientError(f"The agent does not let clients change: {', '.join(refused)}.", param=param)
-    return Grant(spec, start, starting_session(spec, "realtime", start, bounds), overrides)
+    patch, bounds = session or SessionPatch(), settings.REPARTEE_BOUNDS
+    effective = starting_session(spec, "realtime", patch, bounds)  # which refuses what is too deep to walk through
+    start = msgspec.to_builtins(patch)
+    if _holds_nul(start):
+        raise ClientError("A session cannot hold NUL characters.", param="session")
+    check_length(msgspec.json.encode(start), bounds.event_chars, "session")
+    return Grant(spec, start, effective, overrides)
 
 
 def _holds_nul(value: object) -> bool:

@@ -92,7 +92,8 @@ class RealtimeProtocol:
         self._allowed = frozenset(allowed)
         self._extensions = extensions
         self._session_id, self._expires_at = session_id, expires_at
-        self._session = self._before = self._shown = starting_session(spec, kind, start, self._bounds)
+        patch = None if start is None else patch_of(start)
+        self._session = self._before = self._shown = starting_session(spec, kind, patch, self._bounds)
         self._model = model or spec.slug
         self._items = items.ItemReader(self._new_id, self._bounds)
         self._responses = Responses(self._emit, self._new_id("conv"), extensions=extensions)
@@ -383,11 +384,10 @@ class RealtimeProtocol:
         return to_json({"type": kind, "event_id": self._new_id("event"), **fields})
 
 
-def starting_session(spec: AgentSpec, kind: Kind, start: Mapping[str, Any] | None, bounds: Bounds) -> WireSession:
+def starting_session(spec: AgentSpec, kind: Kind, patch: wire.SessionPatch | None, bounds: Bounds) -> WireSession:
     """An agent's session with what a client secret's creator, holding a server key, chose for it."""
-    if start is None:
+    if patch is None:
         return WireSession.of(spec, kind)
-    patch = patch_of(start)
     session = WireSession.of(spec, patch.type or kind)
     return session.merged(patch, allowed=spec.overrides.server_keys, bounds=bounds)[0]
 
