@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import time
@@ -10,12 +11,12 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import IPv6Address, IPv6Network
 from typing import Any, Literal, cast
 
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import OperationalError
-from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -29,6 +30,8 @@ from telemetry import counters, names
 
 log = logging.getLogger(__name__)
 
+COME_AGAIN_S = 1.0
+"""When a key may be shown again that nobody had the time to look at."""
 LAST_USED_EVERY = timedelta(minutes=1)
 SUBPROTOCOL = "realtime"
 SUBPROTOCOL_KEY = "openai-insecure-api-key."
@@ -77,7 +80,10 @@ class Principal:
 
 
 class FailureLimit:
-    """Counts wrong keys by address, in windows of a fixed length; the oldest address is forgotten first."""
+    """Counts wrong keys by address, in windows of a fixed length; the oldest address is forgotten first.
+
+    A network of IPv6 counts as one address: a single host has all of its own /64 to call from.
+    """
 
     def __init__(
         self, *, most: int, window_s: float = 60.0, addresses: int = 10_000, clock: Callable[[], float] = time.monotonic
@@ -85,67 +91,127 @@ class FailureLimit:
         self.most, self.window_s, self.addresses, self.clock = most, window_s, addresses, clock
         self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def check(self, address: str) -> None:
-        began, count = self._windows.get(address, (0.0, 0))
-        left = began + self.window_s - self.clock()
-        if count >= self.most and left > 0:
-            counters.count(names.KEYS_LIMITED, what="wrong_keys")
-            raise TooManyFailures(left)
+    def left_s(self, address: str) -> float:
+        """How much longer `address` counts as one that has tried too many wrong keys; 0.0 if it does not."""
+        began, count = self._windows.get(_network_of(address), (0.0, 0))
+        return max(began + self.window_s - self.clock(), 0.0) if count >= self.most else 0.0
 
     def count(self, address: str) -> None:
-        now = self.clock()
-        began, count = self._windows.pop(address, (now, 0))
+        now, network = self.clock(), _network_of(address)
+        began, count = self._windows.pop(network, (now, 0))
         if now - began >= self.window_s:
             began, count = now, 0
-        self._windows[address] = (began, count + 1)
+        self._windows[network] = (began, count + 1)
         if len(self._windows) > self.addresses:
             self._windows.popitem(last=False)
 
 
+def _network_of(address: str) -> str:
+    try:
+        ip = IPv6Address(address)
+    except ValueError:  # IPv4, or the name of a socket
+        return address
+    return address if ip.ipv4_mapped else str(IPv6Network((ip, 64), strict=False))
+
+
 class RecentPrincipals:
-    """Keys seen in the last few seconds. A revoked key works for `ttl_s` longer, at most."""
+    """Keys seen in the last few seconds. A revoked key works for `ttl_s` longer, at most.
+
+    Of keys seen before that, only that they were good is remembered: a principal may carry a whole session.
+    """
 
     def __init__(
-        self, *, ttl_s: float = 5.0, entries: int = 1_000, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        ttl_s: float = 5.0,
+        entries: int = 1_000,
+        known: int = 10_000,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.ttl_s, self.entries, self.clock = ttl_s, entries, clock
+        self.ttl_s, self.entries, self.known, self.clock = ttl_s, entries, known, clock
         self._held: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
+        self._known: OrderedDict[str, None] = OrderedDict()
 
     def get(self, digest: str) -> Principal | None:
-        until, principal = self._held.get(digest, (0.0, None))
-        return principal if self.clock() < until else None
+        return self._held[digest][1] if digest in self._held and self._fresh(digest) else None
+
+    def knows(self, digest: str) -> bool:
+        """Whether the key was good when it was last looked up, however long ago."""
+        return digest in self._known
+
+    def forget(self, digest: str) -> None:
+        self._known.pop(digest, None)
 
     def put(self, digest: str, principal: Principal, lives_s: float | None) -> None:
         ttl = self.ttl_s if lives_s is None else min(self.ttl_s, lives_s)
         self._held[digest] = (self.clock() + ttl, principal)
         self._held.move_to_end(digest)
-        if len(self._held) > self.entries:
+        while self._held and (len(self._held) > self.entries or not self._fresh(next(iter(self._held)))):
             self._held.popitem(last=False)
+        self._known[digest] = None
+        self._known.move_to_end(digest)
+        if len(self._known) > self.known:
+            self._known.popitem(last=False)
+
+    def _fresh(self, digest: str) -> bool:
+        return self.clock() < self._held[digest][0]
 
 
 class Authenticator:
-    """Turns keys into principals, at one indexed query for a key not seen in the last seconds."""
+    """Turns keys into principals, at one indexed query for a key not seen in the last seconds.
 
-    def __init__(self, failures: FailureLimit, recent: RecentPrincipals) -> None:
+    Nobody guesses 256 random bits, so wrong keys are only a load: a good key is let in whatever else comes from its
+    address. The keys of addresses that tried too many wrong ones are looked up one at a time, unless they have been
+    good before, and past `waiting` of them no more are looked at.
+    """
+
+    def __init__(self, failures: FailureLimit, recent: RecentPrincipals, *, waiting: int = 1_000) -> None:
         self.failures = failures
         self.recent = recent
+        self.waiting = waiting
+        self._doubtful = 0
+        self._in_turn = asyncio.Lock()
 
     async def principal(self, key: str | None, address: str) -> Principal:
-        """Whose key it is. `InvalidKey` if nobody's, `TooManyFailures` if `address` has guessed too often."""
+        """Whose key it is. `InvalidKey` if nobody's, `TooManyFailures` if `address` has tried too many such."""
         if not key:
             raise InvalidKey
         digest = digest_of(key)
         if known := self.recent.get(digest):
             return known
-        self.failures.check(address)
+        doubted_s = 0.0 if self.recent.knows(digest) else self.failures.left_s(address)
+        found = await (self._look_up_in_turn(key, digest) if doubted_s else self._look_up(key, digest))
+        if found is not None:
+            return found
+        if doubted_s:
+            raise _too_many_failures(doubted_s)
+        self.failures.count(address)
+        log.warning("wrong API key", extra={"address": address})
+        raise InvalidKey("Incorrect API key provided, or it has expired or been revoked.")
+
+    async def _look_up_in_turn(self, key: str, digest: str) -> Principal | None:
+        if self._doubtful >= self.waiting:
+            raise _too_many_failures(COME_AGAIN_S)
+        self._doubtful += 1
+        try:
+            async with self._in_turn:
+                return self.recent.get(digest) or await self._look_up(key, digest)
+        finally:
+            self._doubtful -= 1
+
+    async def _look_up(self, key: str, digest: str) -> Principal | None:
         found: tuple[Principal, float | None] | None = await database_sync_to_async(_find)(key, digest)
         if found is None:
-            self.failures.count(address)
-            log.warning("wrong API key", extra={"address": address})
-            raise InvalidKey("Incorrect API key provided, or it has expired or been revoked.")
+            self.recent.forget(digest)
+            return None
         principal, lives_s = found
         self.recent.put(digest, principal, lives_s)
         return principal
+
+
+def _too_many_failures(retry_after_s: float) -> TooManyFailures:
+    counters.count(names.KEYS_LIMITED, what="wrong_keys")
+    return TooManyFailures(retry_after_s)
 
 
 def _find(key: str, digest: str) -> tuple[Principal, float | None] | None:
@@ -161,10 +227,8 @@ def _is_fixed_development_key(digest: str) -> bool:
 
 
 def _find_key(digest: str) -> tuple[Principal, float | None] | None:
-    key = ApiKey.objects.filter(digest=digest, revoked_at=None).first()
-    if key is None or not hmac.compare_digest(key.digest, digest):
-        return None
-    if key.name == DEVELOPMENT_KEY and not settings.DEVELOPMENT:
+    key = ApiKey.objects.filter(digest=digest).first()
+    if key is None or not hmac.compare_digest(key.digest, digest) or not _in_use(key):
         return None
     _note_use(key)
     principal = Principal(
@@ -179,12 +243,14 @@ def _find_key(digest: str) -> tuple[Principal, float | None] | None:
     return principal, None
 
 
+def _in_use(key: ApiKey) -> bool:
+    return key.revoked_at is None and (settings.DEVELOPMENT or key.name != DEVELOPMENT_KEY)
+
+
 def _find_secret(digest: str) -> tuple[Principal, float | None] | None:
-    alive = ClientSecret.objects.filter(expires_at__gt=timezone.now()).filter(
-        Q(created_by_key=None) | Q(created_by_key__revoked_at=None)
-    )
-    secret = alive.select_related("created_by_key").filter(digest=digest).first()
-    if secret is None or not hmac.compare_digest(secret.digest, digest):
+    alive = ClientSecret.objects.filter(expires_at__gt=timezone.now())
+    secret = alive.select_related("created_by_key", "created_by_user").filter(digest=digest).first()
+    if secret is None or not hmac.compare_digest(secret.digest, digest) or not _could_be_made_now(secret):
         return None
     maker = secret.created_by_key
     principal = Principal(
@@ -200,6 +266,14 @@ def _find_secret(digest: str) -> tuple[Principal, float | None] | None:
         opens_session=secret.opens_session,
     )
     return principal, (secret.expires_at - timezone.now()).total_seconds()
+
+
+def _could_be_made_now(secret: ClientSecret) -> bool:
+    """Whether its maker could make it still. One of neither key nor user is of this machine's own operator."""
+    key, user = secret.created_by_key, secret.created_by_user
+    if key is not None:
+        return _in_use(key) and "realtime" in key.scopes and (not key.agents or secret.agent in key.agents)
+    return user is None or user.is_active
 
 
 def limits_of(key: ApiKey | None) -> Limits:

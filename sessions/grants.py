@@ -13,19 +13,25 @@ from agents.errors import ClientError
 from agents.spec import AgentSpec, Override
 from sessions.access import agent_for
 from sessions.auth import Principal
+from sessions.errors import Forbidden
 from sessions.protocols.realtime import starting_session
 from sessions.protocols.realtime_events import SessionPatch
-from sessions.protocols.realtime_session import WireSession
+from sessions.protocols.realtime_session import WireSession, check_length
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """`start` is the session as it was asked for, `effective` what comes of it."""
+    """`start` is the session as it was asked for, `effective` what comes of it. `overrides` add to the agent's own."""
 
     spec: AgentSpec
     start: Mapping[str, Any]
     effective: WireSession
     overrides: tuple[Override, ...]
+
+    def shown(self, session_id: str, model: str | None) -> dict[str, Any]:
+        """The session as its holder will see it in `session.created`: a maker may hand this on as it is."""
+        allowed = {*self.spec.overrides.ephemeral, *self.overrides}
+        return self.effective.shown(session_id, model or self.spec.slug, None, allowed=allowed)
 
 
 def granted(
@@ -37,14 +43,23 @@ def granted(
     overrides: tuple[Override, ...],
     param: str = "overrides",
 ) -> Grant:
-    """`UnknownModel` if the caller may not use the agent, a ClientError if it may not grant all of this."""
-    start = msgspec.to_builtins(session or SessionPatch())
-    if _holds_nul(start):
-        raise ClientError("A session cannot hold NUL characters.", param="session")
+    """What `caller` hands to the holder of a client secret.
+
+    `Forbidden` if it holds one itself, `UnknownModel` if it may not use the agent, a ClientError if it may not
+    grant all of this.
+    """
+    if caller.kind != "server":
+        raise Forbidden("A client secret cannot make client secrets; use an API key.")
     spec = agent_for(caller, agent, version)
     if refused := sorted(set(overrides) - set(spec.overrides.server_keys)):
         raise ClientError(f"The agent does not let clients change: {', '.join(refused)}.", param=param)
-    return Grant(spec, start, starting_session(spec, "realtime", start, settings.REPARTEE_BOUNDS), overrides)
+    patch, bounds = session or SessionPatch(), settings.REPARTEE_BOUNDS
+    effective = starting_session(spec, "realtime", patch, bounds)  # which refuses what is too deep to walk through
+    start = msgspec.to_builtins(patch)
+    if _holds_nul(start):
+        raise ClientError("A session cannot hold NUL characters.", param="session")
+    check_length(msgspec.json.encode(start), bounds.event_chars, "session")
+    return Grant(spec, start, effective, overrides)
 
 
 def _holds_nul(value: object) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from itertools import count
 from typing import Any, TypeVar
@@ -33,7 +33,6 @@ from sessions.protocols.realtime_session import (
     format_name,
     modality,
     patch_of,
-    token_limit,
     tool_specs,
     voice_name,
 )
@@ -93,9 +92,9 @@ class RealtimeProtocol:
         self._allowed = frozenset(allowed)
         self._extensions = extensions
         self._session_id, self._expires_at = session_id, expires_at
-        self._session = self._shown = starting_session(spec, kind, start, self._bounds)
+        patch = None if start is None else patch_of(start)
+        self._session = self._before = self._shown = starting_session(spec, kind, patch, self._bounds)
         self._model = model or spec.slug
-        self._unanswered: deque[WireSession] = deque()
         self._items = items.ItemReader(self._new_id, self._bounds)
         self._responses = Responses(self._emit, self._new_id("conv"), extensions=extensions)
 
@@ -170,10 +169,14 @@ class RealtimeProtocol:
         return [core.AppendAudio(heard, start)] if heard.pcm else []
 
     def _update(self, event: wire.SessionUpdate) -> core.Command:
-        self._session, refused = self._session.merged(event.session, allowed=self._allowed, bounds=self._bounds)
+        changed, refused = self._session.merged(event.session, allowed=self._allowed, bounds=self._bounds)
         self.refused.update(refused)
-        self._unanswered.append(self._session)
-        return core.Configure(self._session.config(), event.event_id)
+        self._before, self._session = self._session, changed
+        return core.Configure(changed.config(), event.event_id, spelling=changed)
+
+    def undo(self, command: core.Command) -> None:
+        if isinstance(command, core.Configure):
+            self._session = self._before
 
     def _note_unknown(self, names: Iterable[str]) -> None:
         self.unknown |= {name[:MAX_NAME] for name in names}
@@ -216,7 +219,7 @@ class RealtimeProtocol:
             tool_choice=may(
                 "tools", "response.tool_choice", core_choice(asked.tool_choice) if asked.tool_choice else None
             ),
-            max_output_tokens=token_limit(asked.max_output_tokens) if asked.max_output_tokens else None,
+            max_output_tokens=asked.max_output_tokens,
             voice=voice,
             metadata=asked.metadata,
             in_conversation=asked.conversation != "none",
@@ -352,13 +355,11 @@ class RealtimeProtocol:
                 return [self._emit("repartee.turn", trace=trace)]
 
     def _configured(self, event: core.Configured) -> list[str]:
-        """The answer to the oldest update with this configuration; the first Configured answers none."""
-        while self._unanswered:
-            session = self._unanswered.popleft()
-            if session.config() == event.config:
-                self._shown = session
-                return [self._emit("session.updated", session=self._session_shown())]
-        return []
+        """The answer to an update; the first Configured answers none."""
+        if not isinstance(event.spelling, WireSession):
+            return []
+        self._shown = event.spelling
+        return [self._emit("session.updated", session=self._session_shown())]
 
     def _ended(self, event: core.SessionEnded) -> list[str]:
         if event.reason != "expired":
@@ -368,12 +369,7 @@ class RealtimeProtocol:
         return [self._error("invalid_request_error", "session_expired", message)]
 
     def _session_shown(self) -> dict[str, Any]:
-        return self._shown.shown(
-            self._session_id,
-            self._model,
-            self._expires_at,
-            show_instructions="instructions" in self._allowed,
-        )
+        return self._shown.shown(self._session_id, self._model, self._expires_at, allowed=self._allowed)
 
     def _refusal(self, error: ClientError, event_id: str | None) -> str:
         return self._error("invalid_request_error", error.code, str(error), error.param, event_id)
@@ -388,11 +384,10 @@ class RealtimeProtocol:
         return to_json({"type": kind, "event_id": self._new_id("event"), **fields})
 
 
-def starting_session(spec: AgentSpec, kind: Kind, start: Mapping[str, Any] | None, bounds: Bounds) -> WireSession:
+def starting_session(spec: AgentSpec, kind: Kind, patch: wire.SessionPatch | None, bounds: Bounds) -> WireSession:
     """An agent's session with what a client secret's creator, holding a server key, chose for it."""
-    if start is None:
+    if patch is None:
         return WireSession.of(spec, kind)
-    patch = patch_of(start)
     session = WireSession.of(spec, patch.type or kind)
     return session.merged(patch, allowed=spec.overrides.server_keys, bounds=bounds)[0]
 

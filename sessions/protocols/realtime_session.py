@@ -12,11 +12,10 @@ from msgspec import UNSET, UnsetType
 
 from agents.errors import ClientError
 from agents.interfaces import NO_HINTS, Hints, ToolSpec
-from agents.spec import EMBEDDED, AgentSpec, Override, TurnDetection
+from agents.spec import EMBEDDED, OPENAI_VOICES, AgentSpec, Override, TurnDetection
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.messages import Modality, SessionConfig
 from sessions.pipeline.window import Truncation
-from sessions.protocols import names
 from sessions.protocols.realtime_audio import FORMATS, AudioFormat
 from sessions.protocols.realtime_events import (
     PCM,
@@ -42,6 +41,8 @@ from sessions.protocols.realtime_events import (
 from sessions.protocols.realtime_prompt import filled
 
 Kind = Literal["realtime", "transcription"]
+DEFAULT_VOICE = "marin"
+"""What the voice of an agent is called that gives it no name."""
 NESTING = 64
 """Levels of nesting allowed in a tool's JSON schema and in tracing metadata."""
 
@@ -104,12 +105,12 @@ class WireSession:
         """How the client knows the core's `voice`: by the name it used itself, if that is the one."""
         if voice and voice != core_voice(self.spec, self.voice):
             return voice
-        return self.voice or names.DEFAULT_VOICE
+        return self.voice or DEFAULT_VOICE
 
     def shown(
-        self, session_id: str, model: str, expires_at: int | None, *, show_instructions: bool = True
+        self, session_id: str, model: str, expires_at: int | None, *, allowed: Collection[Override]
     ) -> dict[str, Any]:
-        """The session as JSON-safe data. Someone who may not change the instructions is not shown them."""
+        """The session as JSON-safe data. Who is not `allowed` to change the instructions is shown nothing of them."""
         if self.kind == "transcription":
             return {
                 "type": "transcription",
@@ -119,6 +120,7 @@ class WireSession:
                 "include": self.include,
                 "audio": {"input": self._shown_input()},
             }
+        may_see = "instructions" in allowed
         extras = {"parallel_tool_calls": self.parallel_tool_calls, "reasoning": self.reasoning}
         return {
             "type": "realtime",
@@ -126,13 +128,13 @@ class WireSession:
             "id": session_id,
             "model": model,
             "output_modalities": [self.modality],
-            "instructions": self.instructions if show_instructions else "",
+            "instructions": self.instructions if may_see else "",
             "tools": self.tools,
             "tool_choice": self.tool_choice,
             "max_output_tokens": self.max_output_tokens or "inf",
             "tracing": self.tracing,
             "truncation": self.truncation,
-            "prompt": self.prompt,
+            "prompt": self.prompt if may_see else None,
             "expires_at": expires_at,
             "include": self.include,
             "audio": {"input": self._shown_input(), "output": self._shown_output()},
@@ -150,7 +152,7 @@ class WireSession:
     def _shown_output(self) -> dict[str, Any]:
         return {
             "format": FORMATS[self.output_format],
-            "voice": self.voice or names.DEFAULT_VOICE,
+            "voice": self.voice or DEFAULT_VOICE,
             "speed": self.speed,
         }
 
@@ -239,7 +241,8 @@ def _merge_input(merge: _Merge, patch: AudioInput) -> None:
             raise ClientError("A transcription session always transcribes.", param="session.audio.input.transcription")
         merge.take("audio.input.transcription", "transcription", "transcription", patch.transcription)
     if not isinstance(patch.noise_reduction, UnsetType):
-        merge.take("audio.input.noise_reduction", None, "noise_reduction", patch.noise_reduction)
+        reduction = patch.noise_reduction if patch.noise_reduction and patch.noise_reduction.type else None
+        merge.take("audio.input.noise_reduction", None, "noise_reduction", reduction)
     if not isinstance(patch.turn_detection, UnsetType):
         detection = turn_detection(patch.turn_detection, merge.session.spec.turn_detection)
         merge.take("audio.input.turn_detection", "turn_detection", "turn_detection", detection)
@@ -318,8 +321,8 @@ def voice_name(asked: str | VoiceId) -> str:
 
 
 def core_voice(spec: AgentSpec, voice: str) -> str:
-    """OpenAI's voices stand for the agent's own, unless its TTS is a service that may have them."""
-    return spec.tts.voice if spec.tts.account == EMBEDDED and voice in names.VOICES else voice
+    """OpenAI's voices stand for the agent's own. Whether a service has them is for its provider to know."""
+    return spec.tts.voice if spec.tts.account == EMBEDDED and voice in OPENAI_VOICES else voice
 
 
 def core_choice(choice: ToolChoice) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from typing import Any
 
@@ -122,6 +123,7 @@ def test_the_model_is_the_agent_if_the_client_named_none() -> None:
             {"model": "gpt-4o-mini-transcribe", "language": "en"},
         ),
         ("audio__input__noise_reduction", {"type": "far_field"}, {"type": "far_field"}),
+        ("audio__input__noise_reduction", {}, None),
         ("audio__input__turn_detection", None, None),
         ("audio__input__turn_detection", {"type": "semantic_vad"}, SEMANTIC_VAD),
         (
@@ -323,7 +325,7 @@ def test_updates_are_answered_one_by_one_in_order() -> None:
         client.asks("session.update", session=session)
         for session in ({"instructions": "a"}, {"tracing": "auto"}, {"instructions": "b"})
     ]
-    answers = client.sees(*(core.Configured(c.config) for c in commands if isinstance(c, core.Configure)))
+    answers = client.sees(*(core.Configured(c.config, c.spelling) for c in commands if isinstance(c, core.Configure)))
 
     assert [(a["session"]["instructions"], a["session"]["tracing"]) for a in answers] == [
         ("a", None),
@@ -332,12 +334,27 @@ def test_updates_are_answered_one_by_one_in_order() -> None:
     ]
 
 
-def test_an_update_that_the_session_could_not_take_is_not_answered() -> None:
+def test_an_update_that_the_session_had_no_room_for_changes_nothing() -> None:
     client = Client()
-    client.asks("session.update", session={"instructions": "lost"})
-    taken = config_of(client, instructions="taken")
+    client.updates(instructions="taken", max_output_tokens=7)
+    lost = {"instructions": "lost", "audio": {"input": {"format": {"type": "audio/pcmu"}}}}
+    client.protocol.undo(client.asks("session.update", session=lost))
+    heard = client.asks("input_audio_buffer.append", audio=base64.b64encode(bytes(480)).decode())
+    shown = client.updates(tracing="auto")
 
-    assert [answer["session"]["instructions"] for answer in client.sees(core.Configured(taken))] == ["taken"]
+    assert isinstance(heard, core.AppendAudio)
+    assert heard.audio.samples == 240
+    assert (shown["instructions"], shown["max_output_tokens"], shown["tracing"]) == ("taken", 7, "auto")
+    assert shown["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24000}
+
+
+def test_what_follows_a_new_format_is_read_in_it_before_the_update_is_answered() -> None:
+    client = Client()
+    client.asks("session.update", session={"audio": {"input": {"format": {"type": "audio/pcmu"}}}})
+    heard = client.asks("input_audio_buffer.append", audio=base64.b64encode(bytes(80)).decode())
+
+    assert isinstance(heard, core.AppendAudio)
+    assert (heard.audio.samples, heard.audio.rate) == (80, 8000)
 
 
 # --- prompts ---
@@ -358,6 +375,13 @@ def test_the_agents_instructions_are_a_stored_prompt() -> None:
     assert client.updates(instructions="Whisper.")["instructions"] == "Whisper."
     shown = client.updates(prompt=None)
     assert (shown["prompt"], shown["instructions"]) == (None, HOST.instructions)
+
+
+def test_what_a_prompt_was_filled_with_is_shown_to_who_may_see_the_instructions() -> None:
+    prompt = {"id": "host", "variables": {"guest": "A difficult one"}}
+    assert Client(HOST, start={"prompt": prompt}).created["session"]["prompt"] == prompt
+    shown = Client(HOST, start={"prompt": prompt}, allowed=("formats",)).created["session"]
+    assert (shown["prompt"], shown["instructions"]) == (None, "")
 
 
 def test_no_prompt_where_there_was_none_leaves_the_instructions() -> None:
