@@ -131,6 +131,10 @@ class TextReply:
             elif not await _set_within(news, self._bounds.keepalive_s):
                 yield KEEP_ALIVE
 
+    def is_read(self, after: int) -> bool:
+        """Whether nothing comes any more after frame number `after`."""
+        return self.outcome is not None and after >= len(self._log) - 1
+
     def cancel(self, fault: Fault | None = None) -> None:
         """Stop the work, if it still runs: the answer fails with `fault`, or counts as cancelled. `wait` for it."""
         if self._stopped is None:

@@ -32,6 +32,8 @@ from telemetry import counters, names
 
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """nginx would gather the events of a stream otherwise."""
+NOTHING_TO_COME = 204
+"""An EventSource comes back after the last event too, and again and again, unless it is answered so."""
 PIECE = 64 * 1024
 """Bytes that a reader must take within the write timeout; the last event of a long answer is many of them."""
 
@@ -114,7 +116,10 @@ async def get_response(request: HttpRequest, response_id: str) -> HttpResponseBa
     query = queried(request, FollowQuery)
     if not query.stream:
         return json_answer(reply.shown())
-    return _streamed(reply, after=_last_event(request) if query.starting_after is None else query.starting_after)
+    if query.starting_after is not None:
+        return _streamed(reply, after=query.starting_after)
+    after = _last_event(request)
+    return HttpResponse(status=NOTHING_TO_COME) if reply.is_read(after) else _streamed(reply, after=after)
 
 
 @described(scope="text", answer=Response, refusals=(404,))

@@ -312,6 +312,10 @@ class TestResponses:
         assert events[0].type == "response.created"
         again = await client.responses.retrieve(events[0].response.id, stream=True, starting_after=5)
         assert [event.to_dict() async for event in again] == [event.to_dict() for event in events[6:]]
+        last = {"Last-Event-ID": str(len(events) - 1), "Authorization": f"Bearer {client.api_key}"}
+        async with httpx.AsyncClient(headers=last) as browser:
+            over = await browser.get(f"{client.base_url}responses/{events[0].response.id}?stream=true")
+        assert (over.status_code, over.content) == (204, b"")
         for wrong in ("-5", "-1", "seven", "9" * 19):
             with pytest.raises(BadRequestError, match="the number of an event"):
                 await client.responses.retrieve(
