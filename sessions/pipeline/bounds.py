@@ -26,6 +26,7 @@ class Bounds:
     utterance_ms: int = 120_000
     conversation_items: int = 1_000
     event_chars: int = 1_000_000
+    item_event_chars: int = 8_000_000
     item_text_chars: int = 100_000
     instructions_chars: int = 100_000
     tools: int = 128

@@ -108,7 +108,7 @@ class RealtimeProtocol:
     def decode(self, data: str | bytes) -> Decoded:
         event_id = None
         try:
-            event = wire.parse(data)
+            event = wire.parse(data, self._bounds)
             event_id = event.event_id
             if not isinstance(event, wire.Append | wire.ItemCreate):  # these say themselves what is too much
                 check_length(data, self._bounds.event_chars, None)

@@ -392,6 +392,40 @@ def test_an_event_that_is_not_audio_or_an_item_has_a_bound_of_its_own() -> None:
     client.asks("conversation.item.create", item={**USER, "content": [{"type": "input_text", "text": "x" * 300}]})
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        '{"type": "session.update", "event_id": "e1", "session": 3, "pad": "%s"}',
+        '{"session": 3, "pad": "%s", "event_id": "e1", "type": "session.update"}',
+        '{"type": "input_audio_buffer.clear", "event_id": "e1", "pad": "%s"}',
+        '{"type": "repartee.event", "event_id": "e1", "pad": "%s"}',
+        '{"event_id": "e1", "audio": "%s"}',
+        '{"event_id": "e1", "type": ["%s"]}',
+        '{"type": "input_audio_buffer.append", "event_id": "e1", "pad": "%s", "type": "session.update"}',
+    ],
+)
+@pytest.mark.parametrize("length", [200, 400])
+def test_what_is_too_long_is_not_read(event: str, length: int) -> None:
+    client = Client(bounds=Bounds(event_chars=200, item_event_chars=400))
+
+    error = client.is_refused(event % ("x" * length))
+
+    assert "At most 200 characters, got " in error["message"]
+    assert (error["code"], error["event_id"]) == ("invalid_value", "e1")
+
+
+def test_an_item_has_a_longer_bound_and_audio_the_longest() -> None:
+    client = Client(bounds=Bounds(event_chars=100, item_event_chars=300))
+    image = {"type": "input_image", "image_url": f"data:,{'x' * 100}"}
+    client.asks("conversation.item.create", item={**USER, "content": [image]})
+    client.asks("input_audio_buffer.append", audio=b64(bytes(600)))
+
+    error = client.is_refused("conversation.item.create", item={**USER, "content": [image] * 2}, event_id="e1")
+
+    assert error["message"].startswith("At most 300 characters")
+    assert error["event_id"] == "e1"
+
+
 def test_the_parts_of_an_item_share_its_bound() -> None:
     parts = [{"type": "input_text", "text": "12345"}, {"type": "input_audio", "transcript": "123456"}]
     client = Client(bounds=Bounds(item_text_chars=10))
