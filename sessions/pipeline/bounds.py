@@ -25,8 +25,10 @@ class Bounds:
     item_audio_ms: int = 60_000
     utterance_ms: int = 120_000
     conversation_items: int = 1_000
+    conversation_chars: int = 2_000_000
     event_chars: int = 1_000_000
     item_event_chars: int = 8_000_000
+    item_parts: int = 64
     item_text_chars: int = 100_000
     instructions_chars: int = 100_000
     tools: int = 128

@@ -433,6 +433,28 @@ def test_the_parts_of_an_item_share_its_bound() -> None:
     assert client.is_refused("conversation.item.create", item={**USER, "content": parts})["param"] == "item.content"
 
 
+def test_an_item_has_only_so_many_parts() -> None:
+    client = Client(bounds=Bounds(item_parts=2))
+    part = {"type": "input_text", "text": ""}
+    client.asks("conversation.item.create", item={**USER, "content": [part] * 2})
+
+    error = client.is_refused("conversation.item.create", item={**USER, "content": [part] * 3})
+
+    assert (error["code"], error["param"]) == ("invalid_value", "item.content")
+    assert error["message"] == "At most 2 parts, got 3; send more items instead."
+
+
+def test_an_image_is_taken_and_not_kept() -> None:
+    client = Client()
+    image = {"type": "input_image", "image_url": f"data:image/png;base64,{'A' * 2_000_000}"}
+
+    command = client.asks("conversation.item.create", item={**USER, "id": "photo", "content": [image]})
+
+    assert command == core.CreateItem(core.MessageItem("photo", "user", (core.Content("image"),)))
+    (added,) = client.sees(core.ItemAdded(command.item, None))
+    assert added["item"]["content"] == [{"type": "input_image"}]
+
+
 @pytest.mark.parametrize("field", ["id", "name", "call_id"])
 def test_names_are_short(field: str) -> None:
     call = {"type": "function_call", "name": "f", "call_id": "c", "arguments": "{}", field: "x" * 513}
