@@ -38,13 +38,15 @@ def granted(
     param: str = "overrides",
 ) -> Grant:
     """`UnknownModel` if the caller may not use the agent, a ClientError if it may not grant all of this."""
-    start = msgspec.to_builtins(session or SessionPatch())
-    if _holds_nul(start):
-        raise ClientError("A session cannot hold NUL characters.", param="session")
     spec = agent_for(caller, agent, version)
     if refused := sorted(set(overrides) - set(spec.overrides.server_keys)):
         raise ClientError(f"The agent does not let clients change: {', '.join(refused)}.", param=param)
-    return Grant(spec, start, starting_session(spec, "realtime", start, settings.REPARTEE_BOUNDS), overrides)
+    patch = session or SessionPatch()
+    effective = starting_session(spec, "realtime", patch, settings.REPARTEE_BOUNDS)
+    start = msgspec.json.decode(msgspec.json.encode(patch))
+    if _holds_nul(start):
+        raise ClientError("A session cannot hold NUL characters.", param="session")
+    return Grant(spec, start, effective, overrides)
 
 
 def _holds_nul(value: object) -> bool:

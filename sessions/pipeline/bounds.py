@@ -32,6 +32,8 @@ class Bounds:
     item_text_chars: int = 100_000
     instructions_chars: int = 100_000
     tools: int = 128
+    schema_bytes: int = 200_000
+    session_bytes: int = 900_000
     reply_s: int = 600
     reply_stall_s: float = 75.0
     side_responses: int = 8

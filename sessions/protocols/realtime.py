@@ -20,21 +20,19 @@ from sessions.protocols import realtime_audio as audio
 from sessions.protocols import realtime_events as wire
 from sessions.protocols import realtime_items as items
 from sessions.protocols.base import Decoded, Opening, WireMessage
+from sessions.protocols.checks import check_length, read_tools
 from sessions.protocols.realtime_feed import push_event
 from sessions.protocols.realtime_prompt import filled
 from sessions.protocols.realtime_responses import Responses, Spelling
 from sessions.protocols.realtime_session import (
     Kind,
     WireSession,
-    check_length,
-    check_tools,
     core_choice,
     core_voice,
     format_name,
     modality,
     patch_of,
     token_limit,
-    tool_specs,
     voice_name,
 )
 
@@ -93,7 +91,9 @@ class RealtimeProtocol:
         self._allowed = frozenset(allowed)
         self._extensions = extensions
         self._session_id, self._expires_at = session_id, expires_at
-        self._session = self._shown = starting_session(spec, kind, start, self._bounds)
+        self._session = self._shown = starting_session(
+            spec, kind, None if start is None else patch_of(start), self._bounds
+        )
         self._model = model or spec.slug
         self._unanswered: deque[WireSession] = deque()
         self._items = items.ItemReader(self._new_id, self._bounds)
@@ -202,7 +202,7 @@ class RealtimeProtocol:
             text = filled(asked.prompt, self._session.spec, "response")
             instructions = text if instructions is None else instructions
         check_length(instructions or "", self._bounds.instructions_chars, "response.instructions")
-        check_tools(asked.tools or (), self._bounds, "response.tools")
+        tools = None if asked.tools is None else read_tools(asked.tools, self._bounds, "response.tools")
         voice, spelling = self._voice(asked.audio.output if asked.audio else None)
         may = self._may
         return core.ResponseOptions(
@@ -212,7 +212,7 @@ class RealtimeProtocol:
                 "response.output_modalities",
                 modality(asked.output_modalities, "response") if asked.output_modalities else None,
             ),
-            tools=may("tools", "response.tools", tool_specs(asked.tools) if asked.tools is not None else None),
+            tools=may("tools", "response.tools", tools),
             tool_choice=may(
                 "tools", "response.tool_choice", core_choice(asked.tool_choice) if asked.tool_choice else None
             ),
@@ -388,11 +388,10 @@ class RealtimeProtocol:
         return to_json({"type": kind, "event_id": self._new_id("event"), **fields})
 
 
-def starting_session(spec: AgentSpec, kind: Kind, start: Mapping[str, Any] | None, bounds: Bounds) -> WireSession:
+def starting_session(spec: AgentSpec, kind: Kind, patch: wire.SessionPatch | None, bounds: Bounds) -> WireSession:
     """An agent's session with what a client secret's creator, holding a server key, chose for it."""
-    if start is None:
+    if patch is None:
         return WireSession.of(spec, kind)
-    patch = patch_of(start)
     session = WireSession.of(spec, patch.type or kind)
     return session.merged(patch, allowed=spec.overrides.server_keys, bounds=bounds)[0]
 

@@ -7,10 +7,10 @@ that carries the client's own `event_id`, so that the client can tell which of i
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from agents.errors import ClientError
 from sessions.pipeline.bounds import Bounds
@@ -23,6 +23,13 @@ Unit = Annotated[float, Meta(ge=0, le=1)]
 Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)
 ]
+JsonObject = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": ["object", "null"]})]
+"""An object of any shape, or null. It is passed over while a message is read, for reading a large one takes long and
+holds up all sessions: `checks.read_object` reads it, if it is not too large."""
+
+
+def no_object() -> msgspec.Raw:
+    return msgspec.Raw(b"null")
 
 
 class BadEvent(ClientError):
@@ -79,10 +86,14 @@ class NoiseReduction(Struct, frozen=True, omit_defaults=True):
     strength: Unit | None = None
 
 
-class FunctionTool(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="function"):
+class ToolFunction(Struct, frozen=True):
     name: Annotated[str, Meta(min_length=1, max_length=128)]
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: JsonObject = field(default_factory=no_object)
+
+
+class FunctionTool(ToolFunction, frozen=True, tag_field="type", tag="function"):
+    pass
 
 
 class NamedFunction(Struct, frozen=True, tag_field="type", tag="function"):
@@ -108,7 +119,7 @@ class RetentionRatio(Struct, frozen=True, omit_defaults=True, tag_field="type", 
 class Tracing(Struct, frozen=True, omit_defaults=True):
     workflow_name: str | None = None
     group_id: str | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject = field(default_factory=no_object)
 
 
 class PromptText(Struct, frozen=True, tag_field="type", tag="input_text"):
@@ -283,7 +294,7 @@ class Pushed(ClientEvent, frozen=True, kw_only=True, tag="repartee.event"):
     """The newest event of a key; null as `data` forgets the key."""
 
     key: Annotated[str, Meta(min_length=1, max_length=128)]
-    data: dict[str, Any] | None
+    data: JsonObject
     deadline_ms: Annotated[float, Meta(ge=0, le=60_000)] | None = None
 
 

@@ -12,8 +12,8 @@ from agents.interfaces import CompletionOptions, Message, Role, ToolCall, ToolCh
 from agents.spec import AgentSpec, Override
 from sessions.pipeline.bounds import Bounds
 from sessions.protocols.chat_completions import FunctionName, JsonObjectFormat, PlainFormat
+from sessions.protocols.checks import check_length
 from sessions.protocols.realtime_events import Metadata
-from sessions.protocols.realtime_session import check_length
 from sessions.protocols.text_requests import ANY_OBJECT, TextRequest, check_messages, text_request, unseen
 
 UNSEEN = {"input_image": "images", "input_audio": "audio", "input_file": "files"}

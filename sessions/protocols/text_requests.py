@@ -11,7 +11,7 @@ from agents.interfaces import CompletionOptions, Message, ReplyRequest, ToolChoi
 from agents.spec import AgentSpec, Override
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.window import Truncation, Window
-from sessions.protocols.realtime_session import check_depth, check_length
+from sessions.protocols.checks import check_depth, check_length
 
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 """What `json_object` asks for, as a schema."""

@@ -348,13 +348,14 @@ def test_bytes_are_read_like_text() -> None:
     assert decoded.commands == [core.CommitAudio()]
 
 
+DEEP = json.loads("[" * 100 + "]" * 100)
 FED = msgspec.structs.replace(GUIDE, feed=FeedSpec(mode="text"))
 
 
-def test_an_event_is_pushed_with_its_size_as_json() -> None:
+def test_an_event_is_pushed_with_its_size_as_it_was_sent() -> None:
     client = Client(FED, extensions=True)
     asked = client.asks("repartee.event", key="ACME", data={"price": 1.5}, deadline_ms=20)
-    assert asked == core.PushEvent("ACME", {"price": 1.5}, len('{"price":1.5}'), 20)
+    assert asked == core.PushEvent("ACME", {"price": 1.5}, len('{"price": 1.5}'), 20)
     assert client.asks("repartee.event", key="ACME", data=None) == core.PushEvent("ACME", None)
 
 
@@ -367,10 +368,17 @@ def test_events_are_only_for_agents_with_a_feed_and_clients_that_asked_for_exten
 
 
 def test_a_large_event_is_refused() -> None:
-    client = Client(FED, extensions=True, bounds=Bounds(feed_event_bytes=20))
+    client = Client(FED, extensions=True, bounds=Bounds(feed_event_bytes=21))
     client.asks("repartee.event", key="a", data={"text": "x" * 9})
     error = client.is_refused("repartee.event", key="a", data={"text": "x" * 10}, event_id="e1")
     assert (error["code"], error["param"], error["event_id"]) == ("event_too_large", "data", "e1")
+    assert client.is_refused("repartee.event", key="a", data=[[]] * 10)["code"] == "event_too_large"
+
+
+@pytest.mark.parametrize(("data", "code"), [([], "invalid_type"), ({"a": DEEP}, "invalid_value")])
+def test_an_event_is_a_shallow_object(data: Any, code: str) -> None:
+    error = Client(FED, extensions=True).is_refused("repartee.event", key="a", data=data)
+    assert (error["code"], error["param"]) == (code, "data")
 
 
 # --- too much of it ---
