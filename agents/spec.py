@@ -58,6 +58,10 @@ def context_tokens(llm: LLMSpec) -> int:
     return min(llm.context_tokens, EMBEDDED_CONTEXT_TOKENS) if llm.account == EMBEDDED else llm.context_tokens
 
 
+OPENAI_VOICES = frozenset({"alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse"})
+"""Names that OpenAI's clients bring along; they stand for the agent's own voice wherever nobody has them."""
+
+
 class TTSSpec(Part, frozen=True):
     account: str = EMBEDDED
     model: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import time
@@ -15,7 +16,6 @@ from typing import Any, Literal, cast
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import OperationalError
-from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -29,6 +29,8 @@ from telemetry import counters, names
 
 log = logging.getLogger(__name__)
 
+COME_AGAIN_S = 1.0
+"""When a key may be shown again that nobody had the time to look at."""
 LAST_USED_EVERY = timedelta(minutes=1)
 SUBPROTOCOL = "realtime"
 SUBPROTOCOL_KEY = "openai-insecure-api-key."
@@ -85,12 +87,10 @@ class FailureLimit:
         self.most, self.window_s, self.addresses, self.clock = most, window_s, addresses, clock
         self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def check(self, address: str) -> None:
+    def left_s(self, address: str) -> float:
+        """How much longer `address` counts as one that has tried too many wrong keys; 0.0 if it does not."""
         began, count = self._windows.get(address, (0.0, 0))
-        left = began + self.window_s - self.clock()
-        if count >= self.most and left > 0:
-            counters.count(names.KEYS_LIMITED, what="wrong_keys")
-            raise TooManyFailures(left)
+        return max(began + self.window_s - self.clock(), 0.0) if count >= self.most else 0.0
 
     def count(self, address: str) -> None:
         now = self.clock()
@@ -115,6 +115,13 @@ class RecentPrincipals:
         until, principal = self._held.get(digest, (0.0, None))
         return principal if self.clock() < until else None
 
+    def knows(self, digest: str) -> bool:
+        """Whether the key was good when it was last looked up, however long ago."""
+        return digest in self._held
+
+    def forget(self, digest: str) -> None:
+        self._held.pop(digest, None)
+
     def put(self, digest: str, principal: Principal, lives_s: float | None) -> None:
         ttl = self.ttl_s if lives_s is None else min(self.ttl_s, lives_s)
         self._held[digest] = (self.clock() + ttl, principal)
@@ -124,28 +131,60 @@ class RecentPrincipals:
 
 
 class Authenticator:
-    """Turns keys into principals, at one indexed query for a key not seen in the last seconds."""
+    """Turns keys into principals, at one indexed query for a key not seen in the last seconds.
 
-    def __init__(self, failures: FailureLimit, recent: RecentPrincipals) -> None:
+    Nobody guesses 256 random bits, so wrong keys are only a load: a good key is let in whatever else comes from its
+    address. The keys of addresses that tried too many wrong ones are looked up one at a time, unless they have been
+    good before, and past `waiting` of them no more are looked at.
+    """
+
+    def __init__(self, failures: FailureLimit, recent: RecentPrincipals, *, waiting: int = 64) -> None:
         self.failures = failures
         self.recent = recent
+        self.waiting = waiting
+        self._doubtful = 0
+        self._in_turn = asyncio.Lock()
 
     async def principal(self, key: str | None, address: str) -> Principal:
-        """Whose key it is. `InvalidKey` if nobody's, `TooManyFailures` if `address` has guessed too often."""
+        """Whose key it is. `InvalidKey` if nobody's, `TooManyFailures` if `address` has tried too many such."""
         if not key:
             raise InvalidKey
         digest = digest_of(key)
         if known := self.recent.get(digest):
             return known
-        self.failures.check(address)
+        doubted_s = 0.0 if self.recent.knows(digest) else self.failures.left_s(address)
+        found = await (self._look_up_in_turn(key, digest) if doubted_s else self._look_up(key, digest))
+        if found is not None:
+            return found
+        if doubted_s:
+            raise _too_many_failures(doubted_s)
+        self.failures.count(address)
+        log.warning("wrong API key", extra={"address": address})
+        raise InvalidKey("Incorrect API key provided, or it has expired or been revoked.")
+
+    async def _look_up_in_turn(self, key: str, digest: str) -> Principal | None:
+        if self._doubtful >= self.waiting:
+            raise _too_many_failures(COME_AGAIN_S)
+        self._doubtful += 1
+        try:
+            async with self._in_turn:
+                return self.recent.get(digest) or await self._look_up(key, digest)
+        finally:
+            self._doubtful -= 1
+
+    async def _look_up(self, key: str, digest: str) -> Principal | None:
         found: tuple[Principal, float | None] | None = await database_sync_to_async(_find)(key, digest)
         if found is None:
-            self.failures.count(address)
-            log.warning("wrong API key", extra={"address": address})
-            raise InvalidKey("Incorrect API key provided, or it has expired or been revoked.")
+            self.recent.forget(digest)
+            return None
         principal, lives_s = found
         self.recent.put(digest, principal, lives_s)
         return principal
+
+
+def _too_many_failures(retry_after_s: float) -> TooManyFailures:
+    counters.count(names.KEYS_LIMITED, what="wrong_keys")
+    return TooManyFailures(retry_after_s)
 
 
 def _find(key: str, digest: str) -> tuple[Principal, float | None] | None:
@@ -161,10 +200,8 @@ def _is_fixed_development_key(digest: str) -> bool:
 
 
 def _find_key(digest: str) -> tuple[Principal, float | None] | None:
-    key = ApiKey.objects.filter(digest=digest, revoked_at=None).first()
-    if key is None or not hmac.compare_digest(key.digest, digest):
-        return None
-    if key.name == DEVELOPMENT_KEY and not settings.DEVELOPMENT:
+    key = ApiKey.objects.filter(digest=digest).first()
+    if key is None or not hmac.compare_digest(key.digest, digest) or not _in_use(key):
         return None
     _note_use(key)
     principal = Principal(
@@ -179,12 +216,14 @@ def _find_key(digest: str) -> tuple[Principal, float | None] | None:
     return principal, None
 
 
+def _in_use(key: ApiKey) -> bool:
+    return key.revoked_at is None and (settings.DEVELOPMENT or key.name != DEVELOPMENT_KEY)
+
+
 def _find_secret(digest: str) -> tuple[Principal, float | None] | None:
-    alive = ClientSecret.objects.filter(expires_at__gt=timezone.now()).filter(
-        Q(created_by_key=None) | Q(created_by_key__revoked_at=None)
-    )
-    secret = alive.select_related("created_by_key").filter(digest=digest).first()
-    if secret is None or not hmac.compare_digest(secret.digest, digest):
+    alive = ClientSecret.objects.filter(expires_at__gt=timezone.now())
+    secret = alive.select_related("created_by_key", "created_by_user").filter(digest=digest).first()
+    if secret is None or not hmac.compare_digest(secret.digest, digest) or not _could_be_made_now(secret):
         return None
     maker = secret.created_by_key
     principal = Principal(
@@ -200,6 +239,14 @@ def _find_secret(digest: str) -> tuple[Principal, float | None] | None:
         opens_session=secret.opens_session,
     )
     return principal, (secret.expires_at - timezone.now()).total_seconds()
+
+
+def _could_be_made_now(secret: ClientSecret) -> bool:
+    """Whether its maker could make it still. One of neither key nor user is of this machine's own operator."""
+    key, user = secret.created_by_key, secret.created_by_user
+    if key is not None:
+        return _in_use(key) and "realtime" in key.scopes and (not key.agents or secret.agent in key.agents)
+    return user is None or user.is_active
 
 
 def limits_of(key: ApiKey | None) -> Limits:

@@ -138,7 +138,7 @@ class TooManyFailures(RateLimited):
     """Too many requests with a wrong key."""
 
     def __init__(self, retry_after_s: float) -> None:
-        super().__init__("Too many requests with a wrong key; try again later.", retry_after_s=retry_after_s)
+        super().__init__("Too many wrong keys from this address; try again later.", retry_after_s=retry_after_s)
 
 
 class TooManyRequests(RateLimited):

@@ -13,6 +13,7 @@ from agents.errors import ClientError
 from agents.spec import AgentSpec, Override
 from sessions.access import agent_for
 from sessions.auth import Principal
+from sessions.errors import Forbidden
 from sessions.protocols.realtime import starting_session
 from sessions.protocols.realtime_events import SessionPatch
 from sessions.protocols.realtime_session import WireSession
@@ -20,12 +21,17 @@ from sessions.protocols.realtime_session import WireSession
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """`start` is the session as it was asked for, `effective` what comes of it."""
+    """`start` is the session as it was asked for, `effective` what comes of it. `overrides` add to the agent's own."""
 
     spec: AgentSpec
     start: Mapping[str, Any]
     effective: WireSession
     overrides: tuple[Override, ...]
+
+    def shown(self, session_id: str, model: str | None) -> dict[str, Any]:
+        """The session as its holder will see it in `session.created`: a maker may hand this on as it is."""
+        allowed = {*self.spec.overrides.ephemeral, *self.overrides}
+        return self.effective.shown(session_id, model or self.spec.slug, None, allowed=allowed)
 
 
 def granted(
@@ -37,7 +43,13 @@ def granted(
     overrides: tuple[Override, ...],
     param: str = "overrides",
 ) -> Grant:
-    """`UnknownModel` if the caller may not use the agent, a ClientError if it may not grant all of this."""
+    """What `caller` hands to the holder of a client secret.
+
+    `Forbidden` if it holds one itself, `UnknownModel` if it may not use the agent, a ClientError if it may not
+    grant all of this.
+    """
+    if caller.kind != "server":
+        raise Forbidden("A client secret cannot make client secrets; use an API key.")
     spec = agent_for(caller, agent, version)
     if refused := sorted(set(overrides) - set(spec.overrides.server_keys)):
         raise ClientError(f"The agent does not let clients change: {', '.join(refused)}.", param=param)

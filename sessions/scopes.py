@@ -9,7 +9,7 @@ Scope: TypeAlias = Literal["realtime", "text", "sessions", "agents", "turns"]
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 MEANINGS: dict[Scope, str] = {
-    "realtime": "open Realtime sessions, and make client secrets",
+    "realtime": "open Realtime sessions, prepare them over REST, and make client secrets",
     "text": "chat completions, responses and the list of models",
     "sessions": "list, read, steer and end the sessions of others",
     "agents": "read agents, their versions and instructions",

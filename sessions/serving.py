@@ -63,6 +63,7 @@ async def _read(transport: Transport, protocol: WireProtocol, handle: SessionHan
             except Stalled:
                 raise _Over(1013, "failed") from None
             except Overloaded as error:
+                protocol.undo(command)
                 await _send(transport, protocol.encode(_instead(command, error)), write_timeout_s)
     raise _Over(None, transport.ended_by)
 

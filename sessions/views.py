@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from agents.spec import Override
 from sessions.api import json_answer
 from sessions.auth import Principal
-from sessions.errors import Forbidden, Refusal, answer_to
+from sessions.errors import Refusal, answer_to
 from sessions.grants import granted
 from sessions.keys import issue_secret
 from sessions.operations import operation
@@ -48,8 +48,6 @@ class Secret(Struct, frozen=True):
 @operation(scope="realtime", refusals=(404,))
 def client_secrets(caller: Principal, body: SecretRequest) -> Secret:
     """Make a key for a browser, good for one agent and a short time."""
-    if caller.kind != "server":
-        raise Forbidden("A client secret cannot make client secrets; use an API key.")
     extras = body.repartee or Extras()
     model = body.session.model if body.session else None
     grant = granted(
@@ -68,8 +66,7 @@ def client_secrets(caller: Principal, body: SecretRequest) -> Secret:
         lives_s=(body.expires_after or ExpiresAfter()).seconds,
         key_id=caller.key_id,
     )
-    shown = grant.effective.shown(random_ids()("sess"), model or grant.spec.slug, None)
-    return Secret(issued.value, int(issued.expires_at.timestamp()), shown)
+    return Secret(issued.value, int(issued.expires_at.timestamp()), grant.shown(random_ids()("sess"), model))
 
 
 @csrf_exempt

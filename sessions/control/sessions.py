@@ -28,7 +28,7 @@ STOPPED = "stopped"
 """Why a session ended, where a controller ended it."""
 
 
-@operation(scope="sessions", status=201, refusals=(404,))
+@operation(scope="realtime", status=201, refusals=(404,))
 def create_session(caller: Principal, body: shapes.NewSession, request: HttpRequest) -> shapes.CreatedSession:
     """Prepare a session, and make the client secret with which one client opens it.
 

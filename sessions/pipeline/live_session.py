@@ -358,8 +358,8 @@ class LiveSession:
 
     def _do(self, command: Command) -> None:
         match command:
-            case Configure(config):
-                self._configure(config)
+            case Configure():
+                self._configure(command)
             case CreateItem():
                 self._create_item(command)
             case Inject():
@@ -411,14 +411,15 @@ class LiveSession:
 
     # --- configuration and items ---------------------------------------------------------------------
 
-    def _configure(self, config: SessionConfig) -> None:
+    def _configure(self, command: Configure) -> None:
+        config = command.config
         if self._config.turn_detection.type == "none" and config.turn_detection.type != "none":
             self._speaking = None
         self._config = config
         self._acknowledger.prepare(self._group, spoken_by(self._agent.spec, config))
         self._listening.configure(config.turn_detection, config.hints)
         self._floor.release()
-        self._outbox.put(Configured(config))
+        self._outbox.put(Configured(config, command.spelling))
 
     def _create_item(self, command: CreateItem) -> None:
         if command.item.id in (self._speaking, self._listening.item_id):

@@ -107,10 +107,14 @@ class ResponseOptions:
 
 @dataclass(frozen=True, slots=True)
 class Configure:
-    """Replaces the whole configuration; answered by `Configured`."""
+    """Replaces the whole configuration; answered by `Configured`.
+
+    `spelling` is the protocol's own note on how to write the answer, in which it comes back; nothing here reads it.
+    """
 
     config: SessionConfig
     event_id: str | None = None
+    spelling: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +256,10 @@ Command = (
 
 @dataclass(frozen=True, slots=True)
 class Configured:
+    """`spelling` is that of the command."""
+
     config: SessionConfig
+    spelling: object = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,4 +37,7 @@ class WireProtocol(Protocol):
 
     def decode(self, data: str | bytes) -> Decoded: ...
 
+    def undo(self, command: Command) -> None:
+        """Take back what decoding `command`, the last one, changed here: the session had no room for it."""
+
     def encode(self, event: Event) -> list[WireMessage]: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from itertools import count
 from typing import Any, TypeVar
@@ -91,11 +91,10 @@ class RealtimeProtocol:
         self._allowed = frozenset(allowed)
         self._extensions = extensions
         self._session_id, self._expires_at = session_id, expires_at
-        self._session = self._shown = starting_session(
+        self._session = self._before = self._shown = starting_session(
             spec, kind, None if start is None else patch_of(start), self._bounds
         )
         self._model = model or spec.slug
-        self._unanswered: deque[WireSession] = deque()
         self._items = items.ItemReader(self._new_id, self._bounds)
         self._responses = Responses(self._emit, self._new_id("conv"), extensions=extensions)
 
@@ -170,10 +169,14 @@ class RealtimeProtocol:
         return [core.AppendAudio(heard, start)] if heard.pcm else []
 
     def _update(self, event: wire.SessionUpdate) -> core.Command:
-        self._session, refused = self._session.merged(event.session, allowed=self._allowed, bounds=self._bounds)
+        changed, refused = self._session.merged(event.session, allowed=self._allowed, bounds=self._bounds)
         self.refused.update(refused)
-        self._unanswered.append(self._session)
-        return core.Configure(self._session.config(), event.event_id)
+        self._before, self._session = self._session, changed
+        return core.Configure(changed.config(), event.event_id, spelling=changed)
+
+    def undo(self, command: core.Command) -> None:
+        if isinstance(command, core.Configure):
+            self._session = self._before
 
     def _note_unknown(self, names: Iterable[str]) -> None:
         self.unknown |= {name[:MAX_NAME] for name in names}
@@ -352,13 +355,11 @@ class RealtimeProtocol:
                 return [self._emit("repartee.turn", trace=trace)]
 
     def _configured(self, event: core.Configured) -> list[str]:
-        """The answer to the oldest update with this configuration; the first Configured answers none."""
-        while self._unanswered:
-            session = self._unanswered.popleft()
-            if session.config() == event.config:
-                self._shown = session
-                return [self._emit("session.updated", session=self._session_shown())]
-        return []
+        """The answer to an update; the first Configured answers none."""
+        if not isinstance(event.spelling, WireSession):
+            return []
+        self._shown = event.spelling
+        return [self._emit("session.updated", session=self._session_shown())]
 
     def _ended(self, event: core.SessionEnded) -> list[str]:
         if event.reason != "expired":
@@ -368,12 +369,7 @@ class RealtimeProtocol:
         return [self._error("invalid_request_error", "session_expired", message)]
 
     def _session_shown(self) -> dict[str, Any]:
-        return self._shown.shown(
-            self._session_id,
-            self._model,
-            self._expires_at,
-            show_instructions="instructions" in self._allowed,
-        )
+        return self._shown.shown(self._session_id, self._model, self._expires_at, allowed=self._allowed)
 
     def _refusal(self, error: ClientError, event_id: str | None) -> str:
         return self._error("invalid_request_error", error.code, str(error), error.param, event_id)

@@ -12,11 +12,10 @@ from msgspec import UNSET, UnsetType
 
 from agents.errors import ClientError
 from agents.interfaces import NO_HINTS, Hints, ToolSpec
-from agents.spec import EMBEDDED, AgentSpec, Override, TurnDetection
+from agents.spec import EMBEDDED, OPENAI_VOICES, AgentSpec, Override, TurnDetection
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.messages import Modality, SessionConfig
 from sessions.pipeline.window import Truncation
-from sessions.protocols import names
 from sessions.protocols.checks import check_length, read_object, read_tools
 from sessions.protocols.realtime_audio import FORMATS, AudioFormat
 from sessions.protocols.realtime_events import (
@@ -42,6 +41,8 @@ from sessions.protocols.realtime_events import (
 from sessions.protocols.realtime_prompt import filled
 
 Kind = Literal["realtime", "transcription"]
+DEFAULT_VOICE = "marin"
+"""What the voice of an agent is called that gives it no name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +103,12 @@ class WireSession:
         """How the client knows the core's `voice`: by the name it used itself, if that is the one."""
         if voice and voice != core_voice(self.spec, self.voice):
             return voice
-        return self.voice or names.DEFAULT_VOICE
+        return self.voice or DEFAULT_VOICE
 
     def shown(
-        self, session_id: str, model: str, expires_at: int | None, *, show_instructions: bool = True
+        self, session_id: str, model: str, expires_at: int | None, *, allowed: Collection[Override]
     ) -> dict[str, Any]:
-        """The session as JSON-safe data. Someone who may not change the instructions is not shown them."""
+        """The session as JSON-safe data. Someone who is not `allowed` to change the instructions is not shown them."""
         if self.kind == "transcription":
             return {
                 "type": "transcription",
@@ -124,7 +125,7 @@ class WireSession:
             "id": session_id,
             "model": model,
             "output_modalities": [self.modality],
-            "instructions": self.instructions if show_instructions else "",
+            "instructions": self.instructions if "instructions" in allowed else "",
             "tools": [shown_tool(tool) for tool in self.tools],
             "tool_choice": self.tool_choice,
             "max_output_tokens": self.max_output_tokens or "inf",
@@ -148,7 +149,7 @@ class WireSession:
     def _shown_output(self) -> dict[str, Any]:
         return {
             "format": FORMATS[self.output_format],
-            "voice": self.voice or names.DEFAULT_VOICE,
+            "voice": self.voice or DEFAULT_VOICE,
             "speed": self.speed,
         }
 
@@ -253,7 +254,8 @@ def _merge_output(merge: _Merge, patch: AudioOutput) -> None:
 
 def _check_size(session: WireSession, bounds: Bounds) -> None:
     """Clients have a bound of their own on a message, and it ends the connection."""
-    size = len(msgspec.json.encode(session.shown("", "", None)))
+    with_instructions: tuple[Override, ...] = ("instructions",)
+    size = len(msgspec.json.encode(session.shown("", "", None, allowed=with_instructions)))
     if size > bounds.session_bytes:
         raise ClientError(
             f"The session would have {size} bytes of JSON when it is sent back; it may have {bounds.session_bytes}. "
@@ -326,8 +328,8 @@ def voice_name(asked: str | VoiceId) -> str:
 
 
 def core_voice(spec: AgentSpec, voice: str) -> str:
-    """OpenAI's voices stand for the agent's own, unless its TTS is a service that may have them."""
-    return spec.tts.voice if spec.tts.account == EMBEDDED and voice in names.VOICES else voice
+    """OpenAI's voices stand for the agent's own. Whether a service has them is for its provider to know."""
+    return spec.tts.voice if spec.tts.account == EMBEDDED and voice in OPENAI_VOICES else voice
 
 
 def core_choice(choice: ToolChoice) -> str:

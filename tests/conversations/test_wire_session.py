@@ -43,6 +43,21 @@ def test_updates_sent_before_the_session_is_created_are_answered_one_by_one() ->
     run(talk())
 
 
+def test_an_update_that_finds_no_room_changes_nothing() -> None:
+    async def talk() -> None:
+        async with connected(bounds=Bounds(inbox_messages=4)) as me:
+            for n in range(4):
+                await me.send("session.update", session={"instructions": f"{n}"})
+            await me.send("session.update", session={"max_output_tokens": 9}, event_id="fifth")
+            await me.refused("rate_limit_exceeded", "fifth")
+            shown = await me.update(tracing="auto")
+            while shown["tracing"] is None:
+                shown = (await me.until("session.updated"))["session"]
+            assert (shown["instructions"], shown["max_output_tokens"]) == ("3", "inf")
+
+    run(talk())
+
+
 def test_the_effective_turn_detection_is_shown() -> None:
     async def talk() -> None:
         async with connected() as me:

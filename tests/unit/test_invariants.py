@@ -29,7 +29,7 @@ Events = list[dict[str, Any]]
 def conversation() -> Events:
     """A voice turn that was transcribed and answered, with a call beside the words."""
     client = Client()
-    updated = client.protocol.encode(core.Configured(_transcribing(client)))
+    updated = client.protocol.encode(_transcribing(client))
     said = message("One exchange.")
     events = [client.created, *_data(updated), *client.sees(*VOICE_TURN[:-1])]
     called = core.OutputStarted("resp_a", core.CallItem("item_f", "call_1", "weather", ""), 1, "audio", True, "item_r")
@@ -37,11 +37,11 @@ def conversation() -> Events:
     return events + client.sees(ended(said, CALL, audio_ms=500))
 
 
-def _transcribing(client: Client) -> core.SessionConfig:
+def _transcribing(client: Client) -> core.Configured:
     heard = {"transcription": {"model": "whisper-1"}}
     command = client.asks("session.update", session={"type": "realtime", "audio": {"input": heard}})
     assert isinstance(command, core.Configure)
-    return command.config
+    return core.Configured(command.config, command.spelling)
 
 
 def _data(messages: list[Any]) -> Events:

@@ -15,8 +15,9 @@ from agents.audio import Audio
 from agents.errors import ProviderError
 from agents.interfaces import Segment, Speech, VoiceOptions
 from agents.providers.openai_compatible.client import Client
+from agents.providers.openai_compatible.errors import is_openai
 from agents.providers.openai_compatible.speech_decoder import NotPCM, SpeechDecoder
-from agents.spec import TTSSpec
+from agents.spec import OPENAI_VOICES, TTSSpec
 from telemetry.trace import TurnMarks
 
 DEFAULT_MODEL: Final = "tts-1"
@@ -32,6 +33,7 @@ class OpenAITTS:
         self._client = client
         self._spec = spec
         self._model = spec.model or DEFAULT_MODEL
+        self._has_openais_voices = is_openai(client.account.base_url)
 
     async def synthesize(
         self, text: AsyncIterator[Segment], voice: VoiceOptions, marks: TurnMarks
@@ -72,11 +74,15 @@ class OpenAITTS:
         request: dict[str, Any] = {
             "model": self._model,
             "input": segment.text,
-            "voice": voice.voice or self._spec.voice or DEFAULT_VOICE,
+            "voice": self._voice(voice.voice),
             "response_format": "pcm",
         }
         speed = self._spec.speed if voice.speed == 1.0 else voice.speed
         return request if speed == 1.0 else request | {"speed": speed}
+
+    def _voice(self, asked: str) -> str:
+        stands_in = asked in OPENAI_VOICES and not self._has_openais_voices
+        return ("" if stands_in else asked) or self._spec.voice or DEFAULT_VOICE
 
     async def _speech(self, answer: _Answer, marks: TurnMarks) -> AsyncGenerator[Speech, None]:
         segment = answer.segment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import timedelta
 from importlib import import_module
@@ -224,6 +225,32 @@ async def test_a_secret_carries_what_its_maker_decided(authenticator: Authentica
     assert principal.extra_overrides == {"voice"}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"scopes": ["text"]}, {"agents": ["terse"]}, {"revoked_at": timezone.now()}, {"name": keys.DEVELOPMENT_KEY}],
+)
+@override_settings(DEVELOPMENT=False)
+async def test_a_secret_is_good_while_its_key_could_make_it(
+    authenticator: Authenticator, clock: Clock, change: dict[str, Any]
+) -> None:
+    record, _ = await _sync(key, agents=["guide"])
+    secret = await _sync(keys.issue_secret, agent="guide", key_id=record.pk)
+    await authenticator.principal(secret.value, "a")
+    await ApiKey.objects.filter(pk=record.pk).aupdate(**change)
+
+    clock.now += 5
+    with pytest.raises(InvalidKey):
+        await authenticator.principal(secret.value, "a")
+
+
+async def test_a_secret_of_the_talk_page_is_good_while_its_user_may_sign_in(authenticator: Authenticator) -> None:
+    user = await User.objects.acreate(username="ann", is_active=False)
+    secret = await _sync(keys.issue_secret, agent="guide", user_id=user.pk)
+
+    with pytest.raises(InvalidKey):
+        await authenticator.principal(secret.value, "a")
+
+
 async def test_a_secret_ends_in_time_however_recently_it_was_used(authenticator: Authenticator, clock: Clock) -> None:
     secret = await _sync(keys.issue_secret, agent="guide", lives_s=2)
     await authenticator.principal(secret.value, "a")
@@ -286,8 +313,6 @@ def test_who_may_change_what(kind: Any, extra: Any, may: set[str]) -> None:
 
 
 async def test_guessing_is_slowed_down_by_address(authenticator: Authenticator, clock: Clock) -> None:
-    _, good = await _sync(key)
-    await authenticator.principal(good, "b")
     for _ in range(3):
         with pytest.raises(InvalidKey):
             await authenticator.principal("sk_guess", "b")
@@ -295,13 +320,65 @@ async def test_guessing_is_slowed_down_by_address(authenticator: Authenticator, 
     with pytest.raises(TooManyFailures) as caught:
         await authenticator.principal("sk_guess", "b")
     assert 0 < caught.value.retry_after_s <= 61
-    known = await authenticator.principal(good, "b")  # a key just seen is not locked out by its neighbours
-    assert known.kind == "server"
     with pytest.raises(InvalidKey):
         await authenticator.principal("sk_guess", "c")
     clock.now += 60
     with pytest.raises(InvalidKey):
         await authenticator.principal("sk_guess", "b")
+
+
+@pytest.mark.parametrize("seen_s_ago", [None, 1, 5])
+async def test_good_keys_are_not_locked_out_by_wrong_ones_of_their_address(
+    authenticator: Authenticator, clock: Clock, seen_s_ago: float | None
+) -> None:
+    _, good = await _sync(key)
+    if seen_s_ago is not None:
+        await authenticator.principal(good, "elsewhere")
+        clock.now += seen_s_ago
+    for _ in range(10):
+        with pytest.raises((InvalidKey, TooManyFailures)):
+            await authenticator.principal("sk_guess", "b")
+
+    assert (await authenticator.principal(good, "b")).kind == "server"
+
+
+async def test_a_flood_of_wrong_keys_waits_for_one_look_up_at_a_time(clock: Clock) -> None:
+    authenticator = Authenticator(FailureLimit(most=1, clock=clock), RecentPrincipals(clock=clock), waiting=2)
+    (_, good), (_, known) = await _sync(key), await _sync(key)
+    await authenticator.principal(known, "b")
+    clock.now += 5
+    with pytest.raises(InvalidKey):
+        await authenticator.principal("sk_guess", "b")
+
+    async with authenticator._in_turn:
+        waiting = [asyncio.ensure_future(authenticator.principal(value, "b")) for value in (good, "sk_guess")]
+        await asyncio.sleep(0)
+        with pytest.raises(TooManyFailures) as refused:
+            await authenticator.principal("sk_another", "b")
+        assert refused.value.retry_after_s == 1
+        assert (await authenticator.principal(known, "b")).kind == "server"
+        with pytest.raises(InvalidKey):
+            await authenticator.principal("sk_guess", "c")
+    found, wrong = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert isinstance(found, Principal)
+    assert isinstance(wrong, TooManyFailures)
+    assert await authenticator.principal(good, "b") is found
+
+
+async def test_a_key_that_was_good_once_is_no_longer_told_from_others_when_it_is_not(
+    authenticator: Authenticator, clock: Clock
+) -> None:
+    record, value = await _sync(key)
+    await authenticator.principal(value, "b")
+    await _sync(keys.revoke_key, record)
+    clock.now += 5
+    for _ in range(3):
+        with pytest.raises(InvalidKey):
+            await authenticator.principal(value, "b")
+
+    with pytest.raises(TooManyFailures):
+        await authenticator.principal(value, "b")
 
 
 def test_the_memory_of_guesses_and_of_keys_is_bounded(clock: Clock) -> None:

@@ -10,7 +10,8 @@ from django.test import AsyncClient
 from openai.types.realtime import ClientSecretCreateResponse
 
 from agents import services as agent_services
-from agents.spec import AgentSpec
+from agents.models import Agent
+from agents.spec import AgentSpec, Override, Overrides
 from sessions import auth, keys, views
 from sessions.auth import Authenticator, FailureLimit, RecentPrincipals
 from sessions.models import ClientSecret
@@ -33,10 +34,10 @@ def key() -> str:
     return keys.create_key(name="test")[1]
 
 
-async def post(key: str | None, body: Any = None, **options: Any) -> Any:
+async def post(key: str | None, body: Any = None, *, url: str = URL, **options: Any) -> Any:
     headers = {"authorization": f"Bearer {key}"} if key else {}
     content = options.pop("raw", None) or ({} if body is None else body)
-    return await AsyncClient().post(URL, content, content_type="application/json", headers=headers, **options)
+    return await AsyncClient().post(url, content, content_type="application/json", headers=headers, **options)
 
 
 async def test_a_secret_is_made_for_the_default_agent(key: str) -> None:
@@ -47,7 +48,7 @@ async def test_a_secret_is_made_for_the_default_agent(key: str) -> None:
     assert answer.headers["x-request-id"].startswith("req_")
     assert made.value.startswith("ek_")
     assert (made.session.type, made.session.id[:5]) == ("realtime", "sess_")
-    assert answer.json()["session"]["instructions"] == "You are guide."
+    assert answer.json()["session"]["model"] == "guide"
     secret = await ClientSecret.objects.select_related("created_by_key").aget()
     assert secret.digest == keys.digest_of(made.value)
     assert 598 < (secret.expires_at - secret.created_at).total_seconds() < 602
@@ -83,6 +84,21 @@ async def test_its_session_is_kept_and_shown(key: str) -> None:
     assert shown["audio"]["input"]["turn_detection"] is None
     assert (secret.agent, secret.session, secret.overrides) == ("terse", session, ["instructions"])
     assert (secret.expires_at - secret.created_at).total_seconds() == pytest.approx(60, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("ephemeral", "extra", "seen"),
+    [((), [], ""), (("instructions",), [], "You are guide."), ((), ["instructions"], "You are guide.")],
+)
+async def test_the_instructions_are_shown_where_the_holder_may_see_them(
+    key: str, ephemeral: tuple[Override, ...], extra: list[Override], seen: str
+) -> None:
+    spec = AgentSpec(slug="guide", instructions="You are guide.", overrides=Overrides(ephemeral=ephemeral))
+    agent = await Agent.objects.aget(slug="guide")
+    await sync_to_async(agent_services.publish_spec)(agent=agent, spec=spec)
+    answer = await post(key, {"repartee": {"overrides": extra}})
+
+    assert answer.json()["session"]["instructions"] == seen
 
 
 async def test_a_secret_for_transcription(key: str) -> None:
@@ -134,15 +150,18 @@ async def test_a_key_for_some_agents_makes_secrets_for_these(key: str) -> None:
     assert (own.status_code, own.json()["session"]["model"]) == (200, "terse")
     assert (other.status_code, other.json()["error"]["code"]) == (404, "model_not_found")
     assert "guide" not in other.json()["error"]["message"].split("Use one of:")[1]
-    assert openais.json()["session"]["instructions"] == "You are terse."
+    assert openais.json()["session"]["model"] == "gpt-realtime"
+    assert {secret.agent async for secret in ClientSecret.objects.all()} == {"terse"}
 
 
 async def test_only_a_real_key_makes_secrets(key: str) -> None:
     made = await post(key)
     again = await post(made.json()["value"])
+    prepared = await post(made.json()["value"], url="/v1/sessions")
     without = await post(None)
 
     assert (again.status_code, again.json()["error"]["code"]) == (403, "permission_denied")
+    assert (prepared.status_code, prepared.json()["error"]["code"]) == (403, "permission_denied")
     assert (without.status_code, without.json()["error"]["code"]) == (401, "invalid_api_key")
 
 

@@ -78,7 +78,7 @@ def turn(session_id: str, index: int, *, agent: str = "guide", **fields: Any) ->
     ("path", "method", "scope"),
     [
         ("/v1/sessions", "GET", "sessions"),
-        ("/v1/sessions", "POST", "sessions"),
+        ("/v1/sessions", "POST", "realtime"),
         ("/v1/sessions/sess_1", "GET", "sessions"),
         ("/v1/sessions/sess_1/items", "GET", "sessions"),
         ("/v1/sessions/sess_1/items", "POST", "sessions"),

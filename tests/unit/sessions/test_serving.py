@@ -29,11 +29,17 @@ from tests.virtual_time import run
 class Plain:
     """A protocol in which a message is the event_id of a clear, and an event is its repr."""
 
+    def __init__(self) -> None:
+        self.undone: list[Command] = []
+
     def open(self) -> Opening:
         return Opening(["hello"], [ClearAudio("opening")])
 
     def decode(self, data: str | bytes) -> Decoded:
         return Decoded([ClearAudio(str(data))], [f"got {data!s}"])
+
+    def undo(self, command: Command) -> None:
+        self.undone.append(command)
 
     def encode(self, event: Event) -> list[WireMessage]:
         match event:
@@ -94,8 +100,10 @@ class Session:
         self.closed = reason
 
 
-def served(wire: Wire, session: Session) -> None:
-    run(serve(wire, Plain(), session, write_timeout_s=10))
+def served(wire: Wire, session: Session) -> Plain:
+    protocol = Plain()
+    run(serve(wire, protocol, session, write_timeout_s=10))
+    return protocol
 
 
 def refusing(error: Exception) -> Callable[[Command], None]:
@@ -153,8 +161,9 @@ def test_a_client_that_leaves_ends_its_session() -> None:
 
 def test_a_full_inbox_refuses_the_command_and_the_connection_lives() -> None:
     wire, session = Wire(["no", "b"]), Session([SessionEnded("closed")], refusing(Overloaded()))
-    served(wire, session)
+    protocol = served(wire, session)
     assert wire.sent == ["hello", "no", "SessionEnded"]
+    assert protocol.undone == [ClearAudio("no")]
     assert session.took == [ClearAudio("opening"), Answer("got no"), Answer("got b"), ClearAudio("b")]
 
 

@@ -39,7 +39,7 @@ class Client:
         opening = self.protocol.open()
         self.created = checked(opening.messages)[0]
         self.opening = opening.commands
-        configured = [core.Configured(c.config) for c in opening.commands if isinstance(c, core.Configure)]
+        configured = [core.Configured(c.config, c.spelling) for c in opening.commands if isinstance(c, core.Configure)]
         assert self.sees(*configured) == []
 
     def says(self, event: str | bytes | dict[str, Any], **fields: Any) -> Decoded:
@@ -67,7 +67,7 @@ class Client:
         """The session after an update, as the server shows it."""
         command = self.asks("session.update", session={"type": "realtime", **session})
         assert isinstance(command, core.Configure)
-        (answer,) = self.sees(core.Configured(command.config))
+        (answer,) = self.sees(core.Configured(command.config, command.spelling))
         assert answer["type"] == "session.updated"
         shown: dict[str, Any] = answer["session"]
         return shown

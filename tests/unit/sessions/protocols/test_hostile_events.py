@@ -44,7 +44,9 @@ def judge(client: Client, frame: Frame) -> None:
             assert [error["error"]["event_id"] for error in errors] == [frame.event_id]
     for command in decoded.commands:
         if isinstance(command, core.Configure):
-            assert [e["type"] for e in client.sees(core.Configured(command.config))] == ["session.updated"]
+            assert [e["type"] for e in client.sees(core.Configured(command.config, command.spelling))] == [
+                "session.updated"
+            ]
 
 
 def frames(r: Random, *, extensions: bool) -> list[Frame]:

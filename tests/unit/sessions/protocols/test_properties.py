@@ -77,7 +77,9 @@ def answers_to(client: Client, data: str | bytes) -> None:
     assert [reply["type"] for reply in checked(decoded.replies)] in ([], ["error"])
     for command in decoded.commands:
         if isinstance(command, core.Configure):
-            assert [e["type"] for e in client.sees(core.Configured(command.config))] == ["session.updated"]
+            assert [e["type"] for e in client.sees(core.Configured(command.config, command.spelling))] == [
+                "session.updated"
+            ]
 
 
 @given(st.binary() | st.text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from typing import Any
 
@@ -339,7 +340,7 @@ def test_parameters_are_an_object(parameters: str) -> None:
 
 def test_what_is_too_large_is_refused_before_it_is_read() -> None:
     client = Client(bounds=Bounds(schema_bytes=100))
-    no_objects = [[]] * 100
+    no_objects: list[Any] = [[]] * 100
     tool = {"type": "function", "name": "f", "parameters": no_objects}
     for session in ({"tools": [tool]}, {"tracing": {"metadata": no_objects}}):
         assert "bytes of JSON" in client.is_refused("session.update", session=session)["message"]
@@ -361,7 +362,7 @@ def test_updates_are_answered_one_by_one_in_order() -> None:
         client.asks("session.update", session=session)
         for session in ({"instructions": "a"}, {"tracing": "auto"}, {"instructions": "b"})
     ]
-    answers = client.sees(*(core.Configured(c.config) for c in commands if isinstance(c, core.Configure)))
+    answers = client.sees(*(core.Configured(c.config, c.spelling) for c in commands if isinstance(c, core.Configure)))
 
     assert [(a["session"]["instructions"], a["session"]["tracing"]) for a in answers] == [
         ("a", None),
@@ -370,12 +371,27 @@ def test_updates_are_answered_one_by_one_in_order() -> None:
     ]
 
 
-def test_an_update_that_the_session_could_not_take_is_not_answered() -> None:
+def test_an_update_that_the_session_had_no_room_for_changes_nothing() -> None:
     client = Client()
-    client.asks("session.update", session={"instructions": "lost"})
-    taken = config_of(client, instructions="taken")
+    client.updates(instructions="taken", max_output_tokens=7)
+    lost = {"instructions": "lost", "audio": {"input": {"format": {"type": "audio/pcmu"}}}}
+    client.protocol.undo(client.asks("session.update", session=lost))
+    heard = client.asks("input_audio_buffer.append", audio=base64.b64encode(bytes(480)).decode())
+    shown = client.updates(tracing="auto")
 
-    assert [answer["session"]["instructions"] for answer in client.sees(core.Configured(taken))] == ["taken"]
+    assert isinstance(heard, core.AppendAudio)
+    assert heard.audio.samples == 240
+    assert (shown["instructions"], shown["max_output_tokens"], shown["tracing"]) == ("taken", 7, "auto")
+    assert shown["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24000}
+
+
+def test_what_follows_a_new_format_is_read_in_it_before_the_update_is_answered() -> None:
+    client = Client()
+    client.asks("session.update", session={"audio": {"input": {"format": {"type": "audio/pcmu"}}}})
+    heard = client.asks("input_audio_buffer.append", audio=base64.b64encode(bytes(80)).decode())
+
+    assert isinstance(heard, core.AppendAudio)
+    assert (heard.audio.samples, heard.audio.rate) == (80, 8000)
 
 
 # --- prompts ---
