@@ -99,13 +99,15 @@ class Message:
 class ToolSpec:
     """A function a brain may call. `parameters` is a JSON schema.
 
-    `side_effects` false means calling it twice, or in vain, changes nothing in the world.
+    `side_effects` false means calling it twice, or in vain, changes nothing in the world. `strict` asks the model's
+    server to hold the arguments to the schema; None leaves that to it.
     """
 
     name: str
     description: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     side_effects: bool = True
+    strict: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +151,18 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """The JSON that a text is to be: by `schema`, else any object. The rest is as in `response_format` of OpenAI's."""
+
+    schema: Mapping[str, Any] | None = None
+    name: str = "answer"
+    description: str = ""
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CompletionOptions:
-    """`schema` is the JSON schema that the text is to follow, where the model's server can hold it to one.
+    """`response_format` None is plain text. Whether the model's server holds the text to another is up to it.
 
     Requests with the same `cache_key` extend one another: a server that keeps what it has read of a prompt is told it.
     """
@@ -158,7 +170,7 @@ class CompletionOptions:
     tool_choice: ToolChoice = "auto"
     max_output_tokens: int | None = None
     temperature: float | None = None
-    schema: Mapping[str, Any] | None = None
+    response_format: ResponseFormat | None = None
     cache_key: str = ""
 
 

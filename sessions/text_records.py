@@ -26,7 +26,8 @@ class TextSession:
     """The records of one conversation in words: each request is a turn of kind "text".
 
     A chat completion is a session of one turn. Responses that go on from each other are turns of one session,
-    in the order in which they began, also where two go on from the same one.
+    in the order in which they began, also where two go on from the same one: for as long as the agent stays as it
+    is, since all turns of a session are by one version of it.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class TextSession:
         identity = Identity(session_id, TRANSPORT, trace_key)
         self._recorder = Recorder(journal, spec, identity, clock=clock, items=items)
         self._turns = 0
+        self._open_turns = 0
 
     def begin(self) -> Turn:
         """A new turn, opened now."""
@@ -64,17 +66,23 @@ class TextSession:
         turn = Turn(index=self._turns, marks=TurnMarks(self._clock), kind="text", initiator="user")
         turn.marks.stamp(names.TURN_OPEN)
         self._turns += 1
+        self._open_turns += 1
         return turn
 
     def end(self, turn: Turn, asked: Sequence[Message], said: Message, outcome: Outcome) -> None:
-        """Keep the turn, and what is new in it: what was `asked` after the agent's last words, and what it `said`."""
+        """Keep the turn, and what is new in it: what was `asked` after the agent's last words, and what it `said`.
+
+        With the last open turn the session is closed: after that the journal keeps no words of it.
+        """
+        self._open_turns -= 1
         for message in (*_new(asked), said):
             for item in self._items(message):
                 self._recorder.item(item, turn_index=turn.index)
         for name, value in _facts(outcome).items():
             turn.marks.fact(name, value)
         self._recorder.turn(turn, _end_reason(outcome, said))
-        self._recorder.closed("closed")
+        if not self._open_turns:
+            self._recorder.closed("closed")
 
     def _items(self, message: Message) -> list[Item]:
         if message.role == "tool":

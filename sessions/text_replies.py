@@ -8,7 +8,8 @@ import sys
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, aclosing, suppress
 from contextvars import Context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from agents.build import VoiceAgent
 from agents.errors import ContextFull, Overloaded, ProviderError, ProviderTimeout
@@ -101,7 +102,13 @@ class TextReply:
         calls = (sys.getsizeof(call.arguments) for message in self.conversation for call in message.calls)
         return self._asked_bytes + self._bytes + sum(texts) + sum(calls)
 
-    def shown(self) -> dict[str, object]:
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """What it put out, as far as that can be referred to."""
+        output: list[dict[str, Any]] = self.shown().get("output", [])
+        return output
+
+    def shown(self) -> dict[str, Any]:
         return self._writer.shown()
 
     async def wait(self, *, begun: bool = False, within_s: float | None = None) -> None:
@@ -224,9 +231,9 @@ class TextReply:
 
 
 class TextReplies:
-    """The answers of one process: those at work, and those that ended and can still be read or gone on from.
+    """The answers of one process: those at work, and those that ended and are kept.
 
-    Full of work, it refuses. The oldest of the others go first, beyond a number, their bytes, or their time.
+    Full of work, it refuses.
     """
 
     def __init__(self, group: asyncio.TaskGroup, bounds: Bounds) -> None:
@@ -234,8 +241,7 @@ class TextReplies:
         self._bounds = bounds
         self._working: dict[str, TextReply] = {}
         self.tasks: set[asyncio.Task[None]] = set()
-        self._kept: dict[str, tuple[TextReply, asyncio.TimerHandle]] = {}
-        self._bytes = 0
+        self._kept = _Kept(bounds)
 
     def __len__(self) -> int:
         return len(self._working)
@@ -257,17 +263,22 @@ class TextReplies:
 
     def get(self, reply_id: str, owner: str) -> TextReply:
         """An answer that can be read by its id. UnknownResponse also for one of somebody else's."""
-        kept = self._kept.get(reply_id)
-        reply = kept[0] if kept else self._working.get(reply_id)
+        reply = self._kept.get(reply_id, owner) or self._working.get(reply_id)
         if reply is None or reply.owner != owner or not reply.stored:
             raise UnknownResponse(reply_id)
         return reply
+
+    def items(self, owner: str) -> dict[str, dict[str, Any]]:
+        """The items, by id, of the answers that have ended and can be read by their id."""
+        ended = (reply for reply in self._working.values() if reply.outcome is not None)
+        mine = [reply for reply in (*self._kept.of(owner), *ended) if reply.owner == owner and reply.stored]
+        return {item["id"]: item for reply in mine for item in reply.items}
 
     def forget(self, reply: TextReply) -> None:
         """It can no longer be read by its id; the work on it ends."""
         reply.stored = False
         reply.cancel()
-        self._drop(reply.id)
+        self._kept.drop(reply)
 
     def end(self) -> None:
         """Stop all work, because the process ends; wait for `tasks`."""
@@ -277,24 +288,66 @@ class TextReplies:
     def _ended(self, reply: TextReply, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
         del self._working[reply.id]
-        if not reply.stored:
+        if reply.stored:
+            self._kept.add(reply)
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """What is kept for one owner, the oldest first."""
+
+    replies: dict[str, TextReply] = field(default_factory=dict)
+    bytes: int = 0
+
+
+class _Kept:
+    """Answers that ended and can still be read or gone on from, each for a time.
+
+    Beyond a number or their bytes the oldest goes of the owner who holds the most: who stores much loses their own,
+    and nobody else's.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._shelves: dict[str, _Shelf] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def get(self, reply_id: str, owner: str) -> TextReply | None:
+        shelf = self._shelves.get(owner)
+        return shelf.replies.get(reply_id) if shelf else None
+
+    def of(self, owner: str) -> Iterable[TextReply]:
+        shelf = self._shelves.get(owner)
+        return shelf.replies.values() if shelf else ()
+
+    def add(self, reply: TextReply) -> None:
+        shelf = self._shelves.setdefault(reply.owner, _Shelf())
+        shelf.replies[reply.id] = reply
+        shelf.bytes += reply.size
+        self._timers[reply.id] = asyncio.get_running_loop().call_later(self._bounds.text_stored_s, self.drop, reply)
+        self._make_room()
+
+    def drop(self, reply: TextReply) -> None:
+        """Forget it, if it is kept."""
+        timer = self._timers.pop(reply.id, None)
+        if timer is None:
             return
-        timer = asyncio.get_running_loop().call_later(self._bounds.text_stored_s, self._drop, reply.id)
-        self._kept[reply.id] = reply, timer
-        self._bytes += reply.size
-        for oldest in self._too_many():
-            self._drop(oldest)
+        timer.cancel()
+        shelf = self._shelves[reply.owner]
+        del shelf.replies[reply.id]
+        shelf.bytes -= reply.size
+        if not shelf.replies:
+            del self._shelves[reply.owner]
 
-    def _too_many(self) -> Iterable[str]:
-        bounds = self._bounds
-        while len(self._kept) > bounds.text_stored or (self._bytes > bounds.text_stored_bytes and self._kept):
-            yield next(iter(self._kept))
+    def _make_room(self) -> None:
+        shelves = self._shelves.values()
+        while len(self._timers) > self._bounds.text_stored:
+            self._drop_oldest(max(shelves, key=lambda shelf: len(shelf.replies)))
+        while sum(shelf.bytes for shelf in shelves) > self._bounds.text_stored_bytes:
+            self._drop_oldest(max(shelves, key=lambda shelf: shelf.bytes))
 
-    def _drop(self, reply_id: str) -> None:
-        if reply_id in self._kept:
-            reply, timer = self._kept.pop(reply_id)
-            timer.cancel()
-            self._bytes -= reply.size
+    def _drop_oldest(self, shelf: _Shelf) -> None:
+        self.drop(next(iter(shelf.replies.values())))
 
 
 async def _set_within(event: asyncio.Event, limit_s: float) -> bool:

@@ -66,10 +66,17 @@ async def create_response(request: HttpRequest) -> HttpResponseBase:
     asked = parsed(request, ResponseRequest)
     spec = await database_sync_to_async(agent_for)(principal, asked.model)
     session, history = await _gone_on_from(asked.previous_response_id, principal)
-    if session is None or session.spec.slug != spec.slug:
+    if session is None or session.spec != spec:
         session = await services.new_text_session(spec, principal=principal)
-    bounds = settings.REPARTEE_BOUNDS
-    wanted = read_response(asked, spec, allowed=principal.overrides(spec), bounds=bounds, history=history)
+    replies = (await host.current()).replies
+    wanted = read_response(
+        asked,
+        spec,
+        allowed=principal.overrides(spec),
+        bounds=settings.REPARTEE_BOUNDS,
+        history=history,
+        known=lambda: replies.items(principal.account),
+    )
     reply_id = new_id("resp")
     writer = ResponseWriter(
         reply_id,
@@ -167,8 +174,10 @@ async def _gone_on_from(response_id: str | None, principal: Principal) -> tuple[
 
 def _last_event(request: HttpRequest) -> int:
     """The number of the last event that the client has, as its EventSource says by itself; -1 for none."""
-    given = request.headers.get("Last-Event-ID") or "-1"
-    if not given.removeprefix("-").isdecimal() or len(given) > 18:
+    given = request.headers.get("Last-Event-ID")
+    if not given:
+        return -1
+    if not given.isdecimal() or len(given) > 18:
         raise ClientError("Last-Event-ID must be the number of an event.", param="Last-Event-ID")
     return int(given)
 

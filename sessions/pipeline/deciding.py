@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from agents.interfaces import Message, News
+from agents.interfaces import Message, News, ResponseFormat
 from agents.spec import AgentSpec
 from agents.structured import OutputSchema
 from sessions.pipeline.bounds import Bounds
@@ -103,13 +103,13 @@ class Deciding:
         """`plan`, made for `options`, about the news."""
         request, shorter = plan.request, plan.shorter
         told = self._told(taken.news)
-        schema = self._schema.schema if self._schema else None
+        wanted = ResponseFormat(self._schema.schema) if self._schema else None
         return replace(
             plan,
             request=replace(
                 request,
                 messages=[*request.messages, *self._memory, *told],
-                options=replace(request.options, schema=schema),
+                options=replace(request.options, response_format=wanted),
                 news=taken.news,
             ),
             shorter=lambda: None if (fewer := shorter()) is None else [*fewer, *told],

@@ -8,14 +8,15 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from agents.errors import ClientError
-from agents.interfaces import CompletionOptions, Message, ToolCall, ToolChoice, ToolSpec, Usage
+from agents.interfaces import CompletionOptions, Message, ResponseFormat, ToolCall, ToolChoice, ToolSpec, Usage
 from agents.spec import AgentSpec, Override
 from sessions.pipeline.bounds import Bounds
 from sessions.protocols.text_answers import Outcome, sse
-from sessions.protocols.text_requests import ANY_OBJECT, TextRequest, check_messages, text_request, unseen
+from sessions.protocols.text_requests import TextRequest, check_messages, text_request, unseen
 
 DONE = b"data: [DONE]\n\n"
 FunctionName = Annotated[str, Meta(min_length=1, max_length=128)]
+FormatName = Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
 
 
 # --- the request ---------------------------------------------------------------------------------
@@ -50,6 +51,7 @@ class ChatFunction(Struct, frozen=True):
     name: FunctionName
     description: str | None = None
     parameters: dict[str, Any] | None = None
+    strict: bool | None = None
 
 
 class ChatTool(Struct, frozen=True, tag_field="type", tag="function"):
@@ -73,8 +75,10 @@ class JsonObjectFormat(Struct, frozen=True, tag_field="type", tag="json_object")
 
 
 class ChatSchema(Struct, frozen=True):
-    name: str
+    name: FormatName
     schema: dict[str, Any] | None = None
+    description: str | None = None
+    strict: bool | None = None
 
 
 class ChatSchemaFormat(Struct, frozen=True, tag_field="type", tag="json_schema"):
@@ -114,7 +118,7 @@ def read_chat(asked: ChatRequest, spec: AgentSpec, *, allowed: Collection[Overri
         _choice(asked.tool_choice),
         asked.max_completion_tokens or asked.max_tokens,
         asked.temperature,
-        _schema(asked.response_format),
+        _format(asked.response_format),
     )
     request = TextRequest(
         messages=tuple(_message(message, f"messages[{n}]", bounds) for n, message in enumerate(asked.messages)),
@@ -157,19 +161,19 @@ def _text(content: str | list[ChatPart] | None, param: str) -> str:
 
 
 def _tool(function: ChatFunction) -> ToolSpec:
-    return ToolSpec(function.name, function.description or "", function.parameters or {})
+    return ToolSpec(function.name, function.description or "", function.parameters or {}, strict=function.strict)
 
 
 def _choice(choice: str | ChatNamedTool | None) -> ToolChoice:
     return choice.function.name if isinstance(choice, ChatNamedTool) else choice or "auto"
 
 
-def _schema(wanted: PlainFormat | JsonObjectFormat | ChatSchemaFormat | None) -> Any:
+def _format(wanted: PlainFormat | JsonObjectFormat | ChatSchemaFormat | None) -> ResponseFormat | None:
     match wanted:
-        case ChatSchemaFormat(json_schema):
-            return json_schema.schema or ANY_OBJECT
+        case ChatSchemaFormat(json_schema=given):
+            return ResponseFormat(given.schema, given.name, given.description or "", given.strict)
         case JsonObjectFormat():
-            return ANY_OBJECT
+            return ResponseFormat()
     return None
 
 

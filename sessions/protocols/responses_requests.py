@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from agents.errors import ClientError
-from agents.interfaces import CompletionOptions, Message, Role, ToolCall, ToolChoice, ToolSpec
+from agents.interfaces import CompletionOptions, Message, ResponseFormat, Role, ToolCall, ToolChoice, ToolSpec
 from agents.spec import AgentSpec, Override
 from sessions.pipeline.bounds import Bounds
-from sessions.protocols.chat_completions import FunctionName, JsonObjectFormat, PlainFormat
+from sessions.protocols.chat_completions import FormatName, FunctionName, JsonObjectFormat, PlainFormat
 from sessions.protocols.checks import check_length
 from sessions.protocols.realtime_events import Metadata
-from sessions.protocols.text_requests import ANY_OBJECT, TextRequest, check_messages, text_request, unseen
+from sessions.protocols.text_requests import TextRequest, check_messages, text_request, unseen
 
-UNSEEN = {"input_image": "images", "input_audio": "audio", "input_file": "files"}
+UNSEEN = {"input_image": "images", "input_audio": "audio", "input_file": "files", "reasoning_text": "reasoning"}
+Known = Callable[[], dict[str, dict[str, Any]]]
+"""Items that may be referred to, by id, each once; looked up only if one is."""
 
 
 class InputPart(Struct, frozen=True):
-    type: Literal["input_text", "output_text", "text", "refusal", "input_image", "input_audio", "input_file"]
+    type: Literal[
+        "input_text", "output_text", "text", "refusal", "input_image", "input_audio", "input_file", "reasoning_text"
+    ]
     text: str | None = None
     refusal: str | None = None
 
 
 class InputItem(Struct, frozen=True):
-    """A message, also without its `type`; a function call; or the output of one. `developer` means `system`."""
+    """A message, also without its `type`; a function call; the output of one; or the `id` of an item of a response
+    that is stored. `developer` means `system`. What a model of OpenAI's thought to itself is passed over.
+    """
 
-    type: Literal["message", "function_call", "function_call_output"] = "message"
+    type: Literal["message", "function_call", "function_call_output", "item_reference", "reasoning"] = "message"
+    id: str | None = None
     role: Literal["user", "assistant", "system", "developer"] | None = None
     content: str | list[InputPart] | None = None
     call_id: str | None = None
@@ -49,7 +57,7 @@ class ResponseNamedTool(Struct, frozen=True, tag_field="type", tag="function"):
 
 
 class ResponseSchemaFormat(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="json_schema"):
-    name: str
+    name: FormatName
     schema: dict[str, Any]
     description: str | None = None
     strict: bool | None = None
@@ -89,21 +97,24 @@ def read_response(
     allowed: Collection[Override],
     bounds: Bounds,
     history: Sequence[Message] = (),
+    known: Known = dict,
 ) -> TextRequest:
     """What `asked` means for an agent after `history`. A ClientError names the field that cannot be had."""
     _refuse_unknown_places(asked)
-    messages = _messages(asked.input or (), bounds)
+    messages = _messages(asked.input or (), bounds, known)
     if not messages and not history:
         raise _missing("input")
     check_messages(len(history) + len(messages), bounds, "input")
     options = CompletionOptions(
-        _choice(asked.tool_choice), asked.max_output_tokens, asked.temperature, _schema(asked.text)
+        _choice(asked.tool_choice), asked.max_output_tokens, asked.temperature, _format(asked.text)
     )
     request = TextRequest(
         history=tuple(history),
         messages=messages,
         instructions=asked.instructions or "",
-        tools=tuple(ToolSpec(t.name, t.description or "", t.parameters or {}) for t in asked.tools or ()),
+        tools=tuple(
+            ToolSpec(t.name, t.description or "", t.parameters or {}, strict=t.strict) for t in asked.tools or ()
+        ),
         options=options,
         one_call=asked.parallel_tool_calls is False,
         truncate=asked.truncation == "auto",
@@ -124,10 +135,28 @@ def _refuse_unknown_places(asked: ResponseRequest) -> None:
         raise ClientError("A response in the background is stored: leave store out.", param="store")
 
 
-def _messages(given: str | Sequence[InputItem], bounds: Bounds) -> tuple[Message, ...]:
+def _messages(given: str | Sequence[InputItem], bounds: Bounds, known: Known) -> tuple[Message, ...]:
     if isinstance(given, str):
         return (Message("user", _bounded(given, "input", bounds)),)
-    return tuple(_message(item, f"input[{n}]", bounds) for n, item in enumerate(given))
+    items = known() if any(item.type == "item_reference" for item in given) else {}
+    named = [(f"input[{n}]", item) for n, item in enumerate(given) if item.type != "reasoning"]
+    return tuple(_message(_itself(item, param, items), param, bounds) for param, item in named)
+
+
+def _itself(item: InputItem, param: str, known: dict[str, dict[str, Any]]) -> InputItem:
+    """The item, or the one of `known` that it refers to, which is taken out: small requests stay small."""
+    if item.type != "item_reference":
+        return item
+    item_id = _given(item.id, f"{param}.id")
+    found = known.pop(item_id, None)
+    if found is None:
+        raise ClientError(
+            f"Item with id '{item_id[:100]}' not found: no response that is stored here has it, or it is referred to "
+            "twice. Send the item itself.",
+            code="item_not_found",
+            param=f"{param}.id",
+        )
+    return msgspec.convert(found, InputItem)
 
 
 def _message(item: InputItem, param: str, bounds: Bounds) -> Message:
@@ -139,7 +168,7 @@ def _message(item: InputItem, param: str, bounds: Bounds) -> Message:
         case "function_call_output":
             output = _text(item.output, f"{param}.output", bounds)
             return Message("tool", output, call_id=_given(item.call_id, f"{param}.call_id"))
-        case "message":
+        case _:
             text = _text(item.content, f"{param}.content", bounds)
             return Message(_role(item, param), text)
 
@@ -184,10 +213,10 @@ def _choice(choice: str | ResponseNamedTool | None) -> ToolChoice:
     return choice.name if isinstance(choice, ResponseNamedTool) else choice or "auto"
 
 
-def _schema(text: TextConfig | None) -> Mapping[str, Any] | None:
+def _format(text: TextConfig | None) -> ResponseFormat | None:
     match text and text.format:
-        case ResponseSchemaFormat(schema=schema):
-            return schema
+        case ResponseSchemaFormat() as given:
+            return ResponseFormat(given.schema, given.name, given.description or "", given.strict)
         case JsonObjectFormat():
-            return ANY_OBJECT
+            return ResponseFormat()
     return None

@@ -50,7 +50,7 @@ class TextWriter(Protocol):
     def close(self, outcome: Outcome) -> list[bytes]: ...
 
     def shown(self) -> dict[str, Any]:
-        """The answer as JSON-safe data, as it stands now."""
+        """The answer as JSON-safe data, as it stands now. Items that have an id are in its `output`."""
 
 
 def sse(data: Mapping[str, Any], *, event: str | None = None, number: int | None = None) -> bytes:

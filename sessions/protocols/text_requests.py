@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from agents.errors import ClientError
 from agents.interfaces import CompletionOptions, Message, ReplyRequest, ToolChoice, ToolSpec
 from agents.spec import AgentSpec, Override
 from sessions.pipeline.bounds import Bounds
+from sessions.pipeline.pairing import Told, paired
 from sessions.pipeline.window import Truncation, Window
 from sessions.protocols.checks import check_depth, check_length
-
-ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
-"""What `json_object` asks for, as a schema."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +33,19 @@ class TextRequest:
     refused: tuple[str, ...] = ()
 
     def for_brain(self, spec: AgentSpec) -> ReplyRequest:
-        """System messages at the start join the instructions: many chat templates take one only, and that first."""
+        """In the order that models accept: each call directly before its result.
+
+        System messages at the start join the instructions: many chat templates take one only, and that first.
+        """
         rest = [*self.history, *self.messages]
         texts = [self.instructions]
         while rest and rest[0].role == "system":
             texts.append(rest.pop(0).text)
         instructions = "\n\n".join(filter(None, texts))
+        told = paired([("", message) for message in rest])
         if self.truncate:
-            rest = _newest(rest, spec, instructions, self)
-        return ReplyRequest(rest, instructions, self.options, spoken=False)
+            told = _newest(told, spec, instructions, self)
+        return ReplyRequest([message for _, message in told], instructions, self.options, spoken=False)
 
 
 def text_request(
@@ -59,8 +60,10 @@ def text_request(
     asked = replace(asked, messages=_joined(asked.messages))
     check_length(asked.instructions, bounds.instructions_chars, "instructions")
     _check_tools(asked.tools, bounds)
-    if asked.options.schema is not None:
-        check_depth(asked.options.schema, schema_param)
+    wanted = asked.options.response_format
+    if wanted is not None:
+        check_length(wanted.description, bounds.item_text_chars, schema_param)
+        check_depth(wanted.schema, schema_param)
         if spec.brain != "llm":
             raise _cannot("write to a schema", schema_param, "unsupported_value")
     check_calls((*asked.history, *asked.messages))
@@ -70,11 +73,11 @@ def text_request(
     return settled
 
 
-def _newest(messages: Sequence[Message], spec: AgentSpec, instructions: str, request: TextRequest) -> list[Message]:
+def _newest(told: list[Told], spec: AgentSpec, instructions: str, request: TextRequest) -> list[Told]:
     """As much of the conversation's end as the model can read, by estimate."""
     window, policy = Window(spec), Truncation("auto")
     room = window.room(instructions, request.tools, request.options.max_output_tokens, policy)
-    return list(messages[window.fit([("", message) for message in messages], room, policy) :])
+    return told[window.fit(told, room, policy) :]
 
 
 def check_messages(count: int, bounds: Bounds, param: str) -> None:
@@ -83,17 +86,11 @@ def check_messages(count: int, bounds: Bounds, param: str) -> None:
 
 
 def check_calls(messages: Sequence[Message]) -> None:
-    """Every result answers a call, and every call has its result before someone else speaks."""
+    """Every result answers a call before it, and every call has its result, also if more was said meanwhile."""
     open_calls: dict[str, str] = {}
     for message in messages:
-        if message.role == "tool":
-            if open_calls.pop(message.call_id or "", None) is None:
-                raise ClientError(
-                    f"There is no tool call {message.call_id} before this result of it.", param="messages"
-                )
-            continue
-        if open_calls and not message.calls:
-            break
+        if message.role == "tool" and open_calls.pop(message.call_id or "", None) is None:
+            raise ClientError(f"There is no tool call {message.call_id} before this result of it.", param="messages")
         open_calls |= {call.id: call.name for call in message.calls}
     if open_calls:
         call_id, name = next(iter(open_calls.items()))

@@ -14,7 +14,7 @@ import pytest
 from agents.brain.rules_brain import RulesBrain
 from agents.build import VoiceAgent
 from agents.errors import Overloaded
-from agents.interfaces import ToolCall, ToolResult, ToolSpec
+from agents.interfaces import ResponseFormat, ToolCall, ToolResult, ToolSpec
 from agents.providers.scripted import Fault, ScriptedLLM, ScriptedTTS
 from agents.spec import AgentSpec, FeedSpec, Rule, ToolRef
 from agents.tools.toolbox import AgentToolbox, server_tools
@@ -175,7 +175,7 @@ def test_a_model_is_given_the_schema_and_none_of_what_fails_it_is_handed_out() -
             assert not talk.all(TextOut)
             push(talk, "A", n=2)
             assert output(await talk.until(ResponseDone)) == {"action": "sell"}
-            assert llm.asked[0].options.schema == ORDER
+            assert llm.asked[0].options.response_format == ResponseFormat(ORDER)
 
     run(talk_once())
 

@@ -28,7 +28,12 @@ from agents.interfaces import (
 )
 from agents.providers.local.pool import Lane
 from agents.providers.local.runtime import Lazy
-from agents.providers.openai_compatible.messages import chat_messages, chat_tool_choice, chat_tools, response_format
+from agents.providers.openai_compatible.messages import (
+    chat_messages,
+    chat_response_format,
+    chat_tool_choice,
+    chat_tools,
+)
 from agents.spec import EMBEDDED_CONTEXT_TOKENS
 from telemetry.trace import TurnMarks
 
@@ -192,8 +197,8 @@ def _request(messages: Sequence[Message], tools: Sequence[ToolSpec], options: Co
         request["max_tokens"] = options.max_output_tokens
     if options.temperature is not None:
         request["temperature"] = options.temperature
-    if options.schema is not None:
-        request["response_format"] = response_format(options.schema)
+    if options.response_format is not None:
+        request["response_format"] = chat_response_format(options.response_format)
     if tools:
         request["tools"] = chat_tools(tools)
         request["tool_choice"] = chat_tool_choice(options.tool_choice)

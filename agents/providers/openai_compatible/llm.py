@@ -15,15 +15,26 @@ from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import ChoiceDelta, ChoiceDeltaToolCall
 
 from agents.errors import ProviderError
-from agents.interfaces import CompletionOptions, Finish, LLMOutput, Message, TextDelta, ToolCall, ToolSpec, Usage
+from agents.interfaces import (
+    CompletionOptions,
+    Finish,
+    LLMOutput,
+    Message,
+    ResponseFormat,
+    TextDelta,
+    ToolCall,
+    ToolSpec,
+    Usage,
+)
 from agents.providers.openai_compatible.client import Client
 from agents.providers.openai_compatible.errors import broken_off, is_openai, refusal, unexpected
 from agents.providers.openai_compatible.messages import (
+    JSON_OBJECT,
     chat_messages,
+    chat_response_format,
     chat_tool_choice,
     chat_tools,
     is_json,
-    response_format,
 )
 from agents.spec import LLMSpec
 from telemetry.trace import TurnMarks
@@ -49,12 +60,14 @@ class _Dialect:
     OpenAI's reasoning models refuse `max_tokens`. Most other servers know it and nothing else, and some
     (Ollama) drop what they do not know without a word, so that a wrong guess there would lift the limit
     unseen. So its own hosts are asked in the new way, all others in the old one, and a refusal (400)
-    turns it round. A server that refuses `stream_options` is asked without. `prompt_cache_key` is for OpenAI's
-    hosts only, and for no model there that refuses it.
+    turns it round. A server that refuses `stream_options` is asked without. One that knows no `json_object` but
+    schemas (LM Studio) is given that of any object. `prompt_cache_key` is for OpenAI's hosts only, and for no model
+    there that refuses it.
     """
 
     limit: Literal["max_tokens", "max_completion_tokens"]
     stream_options: bool = True
+    json_object: bool = True
     cache_key: bool = False
 
     @classmethod
@@ -65,12 +78,16 @@ class _Dialect:
         body = {self.limit if key == LIMIT else key: value for key, value in request.items()}
         if not self.cache_key:
             body.pop(CACHE_KEY, None)
+        if not self.json_object and body.get("response_format") == JSON_OBJECT:
+            body["response_format"] = chat_response_format(ResponseFormat({"type": "object"}))
         return body | {"stream_options": {"include_usage": True}} if self.stream_options else body
 
     def after(self, words: str) -> _Dialect:
         """The dialect to try next when this one was refused with `words`; the same if that explains nothing."""
         if self.stream_options and ("stream_options" in words or "include_usage" in words):
             return replace(self, stream_options=False)
+        if self.json_object and "response_format" in words and "json_schema" in words:
+            return replace(self, json_object=False)
         if self.cache_key and CACHE_KEY in words:
             return replace(self, cache_key=False)
         if self.limit in words:
@@ -112,8 +129,8 @@ class OpenAILLM:
             request["tools"] = chat_tools(tools)
             if options.tool_choice != "auto":
                 request["tool_choice"] = chat_tool_choice(options.tool_choice)
-        if options.schema is not None:
-            request["response_format"] = response_format(options.schema)
+        if options.response_format is not None:
+            request["response_format"] = chat_response_format(options.response_format)
         if options.cache_key:
             request[CACHE_KEY] = options.cache_key
         request[LIMIT] = options.max_output_tokens or self._spec.max_output_tokens

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-from agents.interfaces import Message, ToolCall, ToolChoice, ToolSpec
+from agents.interfaces import Message, ResponseFormat, ToolCall, ToolChoice, ToolSpec
 
 Json = dict[str, Any]
 
+JSON_OBJECT: Final[Json] = {"type": "json_object"}
 _NO_PARAMETERS: Final[Json] = {"type": "object", "properties": {}}
 
 
@@ -27,8 +28,15 @@ def chat_tool_choice(choice: ToolChoice) -> str | Json:
     return {"type": "function", "function": {"name": choice}}
 
 
-def response_format(schema: Mapping[str, Any]) -> Json:
-    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
+def chat_response_format(wanted: ResponseFormat) -> Json:
+    if wanted.schema is None:
+        return JSON_OBJECT
+    described = {"description": wanted.description} if wanted.description else {}
+    strict = {} if wanted.strict is None else {"strict": wanted.strict}
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": wanted.name, **described, "schema": dict(wanted.schema), **strict},
+    }
 
 
 def _message(message: Message) -> Json:
@@ -55,6 +63,7 @@ def _function(tool: ToolSpec) -> Json:
         "name": tool.name,
         "description": tool.description,
         "parameters": dict(tool.parameters) or _NO_PARAMETERS,
+        **({} if tool.strict is None else {"strict": tool.strict}),
     }
 
 

@@ -81,6 +81,11 @@ def asked(providers: ScriptedServer, since: int) -> dict[str, object]:
     return body
 
 
+def rows(server: Server, query: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect(server.data / "repartee.sqlite3") as database:
+        return database.execute(query).fetchall()
+
+
 def the_call(completion: ChatCompletion) -> ChatCompletionMessageFunctionToolCall:
     """The only call of a function in an answer."""
     calls = completion.choices[0].message.tool_calls
@@ -167,13 +172,16 @@ class TestChat:
             tool_choice={"type": "function", "function": {"name": "clock"}},
             max_completion_tokens=17,
             temperature=0.5,
-            response_format={"type": "json_schema", "json_schema": {"name": "time", "schema": SCHEMA}},
+            response_format={"type": "json_schema", "json_schema": {"name": "time", "strict": True, "schema": SCHEMA}},
         )
         body = asked(providers, since)
         assert body["max_tokens"] == 17
         assert body["temperature"] == 0.5
         assert body["tool_choice"] == {"type": "function", "function": {"name": "clock"}}
-        assert body["response_format"] == {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
+        assert body["response_format"] == {
+            "type": "json_schema",
+            "json_schema": {"name": "time", "schema": SCHEMA, "strict": True},
+        }
 
     async def test_an_answer_cut_off_says_so(self, client: AsyncOpenAI) -> None:
         answer = await client.chat.completions.create(
@@ -245,6 +253,19 @@ class TestResponses:
         second = await client.responses.create(model="text-caller", input=items, tools=[TOOL], store=False)
         assert second.output_text == REPLY
 
+    async def test_a_tool_goes_round_by_referring_to_the_items(self, client: AsyncOpenAI) -> None:
+        first = await client.responses.create(model="text-caller", input="Time in Berlin?", tools=[TOOL])
+        (call,) = first.output
+        assert call.type == "function_call"
+        assert call.id is not None
+        items: ResponseInputParam = [
+            {"role": "user", "content": "Time in Berlin?"},
+            {"type": "item_reference", "id": call.id},
+            {"type": "function_call_output", "call_id": call.call_id, "output": "09:15"},
+        ]
+        second = await client.responses.create(model="text-caller", input=items, tools=[TOOL])
+        assert second.output_text == REPLY
+
     async def test_the_conversation_so_far_goes_with_it(self, client: AsyncOpenAI) -> None:
         first = await client.responses.create(model="text-plain", input="What time is it?")
         second = await client.responses.create(model="text-plain", input="And tomorrow?", previous_response_id=first.id)
@@ -262,10 +283,13 @@ class TestResponses:
         await client.responses.create(
             model="text-plain",
             input="Time?",
-            text={"format": {"type": "json_schema", "name": "time", "schema": SCHEMA}},
+            text={"format": {"type": "json_schema", "name": "time", "schema": SCHEMA, "strict": True}},
         )
         asked_for = asked(providers, since)["response_format"]
-        assert asked_for == {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
+        assert asked_for == {
+            "type": "json_schema",
+            "json_schema": {"name": "time", "schema": SCHEMA, "strict": True},
+        }
 
     async def test_it_is_kept_until_it_is_deleted(self, client: AsyncOpenAI) -> None:
         made = await client.responses.create(model="text-plain", input="Time?")
@@ -288,6 +312,11 @@ class TestResponses:
         assert events[0].type == "response.created"
         again = await client.responses.retrieve(events[0].response.id, stream=True, starting_after=5)
         assert [event.to_dict() async for event in again] == [event.to_dict() for event in events[6:]]
+        for wrong in ("-5", "-1", "seven", "9" * 19):
+            with pytest.raises(BadRequestError, match="the number of an event"):
+                await client.responses.retrieve(
+                    events[0].response.id, stream=True, extra_headers={"Last-Event-ID": wrong}
+                )
 
 
 class TestRecords:
@@ -302,18 +331,43 @@ class TestRecords:
         kept = await client.responses.create(model="text-plain", input="Where is the pelican?")
         assert kept.status == "completed"
 
-        def rows(query: str) -> list[tuple[object, ...]]:
-            with sqlite3.connect(server.data / "repartee.sqlite3") as database:
-                return database.execute(query).fetchall()
+        words = "SELECT text FROM voice_sessions_itemtext"
+        wait_until(lambda: any("pelican" in str(row) for row in rows(server, words)), within_s=5, what="the journal")
+        assert not any("sesame" in str(row).lower() for row in rows(server, words))
+        sessions = "SELECT transport, turn_count, end_reason FROM voice_sessions_session WHERE agent = 'text-quiet'"
+        assert rows(server, sessions) == [("http", 2, "closed")]
+        turns = "SELECT DISTINCT transport, kind, end_reason FROM telemetry_turn WHERE agent = 'text-quiet'"
+        assert rows(server, turns) == [("http", "text", "completed")]
+        assert "sesame" not in server.log.lower()
+
+    async def test_after_a_new_version_is_published_a_conversation_goes_on_by_it(
+        self, client: AsyncOpenAI, server: Server, providers: ScriptedServer, tmp_path: Path
+    ) -> None:
+        def publish(model: str, *, store_text: str) -> None:
+            agent = Agent("text-changing", llm=f"account: good, model: {model}")
+            words = document({"good": providers.base_url(**QUICK)}, [agent])
+            (tmp_path / "changing.yaml").write_text(words.replace("store_text: true", f"store_text: {store_text}"))
+            manage(server.data, "agent", "apply", str(tmp_path / "changing.yaml"))
+
+        publish("one", store_text="true")
+        first = await client.responses.create(model="text-changing", input="What is a marmot?")
+        publish("two", store_text="false")
+        since = providers.last_id()
+        second = await client.responses.create(
+            model="text-changing", input="And a gerbil?", previous_response_id=first.id
+        )
+
+        assert asked(providers, since)["model"] == "two"
+        assert second.usage is not None
+        assert second.usage.input_tokens == len(f"What is a marmot? {REPLY} And a gerbil?".split())
+        assert (await client.responses.create(model="text-plain", input="Where is the heron?")).status == "completed"
 
         words = "SELECT text FROM voice_sessions_itemtext"
-        wait_until(lambda: any("pelican" in str(row) for row in rows(words)), within_s=5, what="the journal")
-        assert not any("sesame" in str(row).lower() for row in rows(words))
-        sessions = "SELECT transport, turn_count, end_reason FROM voice_sessions_session WHERE agent = 'text-quiet'"
-        assert rows(sessions) == [("http", 2, "closed")]
-        turns = "SELECT DISTINCT transport, kind, end_reason FROM telemetry_turn WHERE agent = 'text-quiet'"
-        assert rows(turns) == [("http", "text", "completed")]
-        assert "sesame" not in server.log.lower()
+        wait_until(lambda: any("heron" in str(row) for row in rows(server, words)), within_s=5, what="the journal")
+        assert any("marmot" in str(row) for row in rows(server, words))
+        assert not any("gerbil" in str(row) for row in rows(server, words))
+        sessions = "SELECT turn_count, store_text FROM voice_sessions_session WHERE agent = 'text-changing'"
+        assert sorted(rows(server, sessions)) == [(1, 0), (1, 1)]
 
 
 class TestFailures:

@@ -8,7 +8,7 @@ import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from agents.errors import ClientError
-from agents.interfaces import Message, ReplyRequest, ToolCall, Usage
+from agents.interfaces import Message, ReplyRequest, ResponseFormat, ToolCall, Usage
 from agents.spec import AgentSpec, ToolRef
 from sessions.pipeline.bounds import Bounds
 from sessions.protocols.chat_completions import ChatRequest, ChatWriter, read_chat
@@ -16,6 +16,7 @@ from sessions.protocols.text_answers import Fault, Outcome
 from sessions.protocols.text_requests import TextRequest
 
 SPEC = AgentSpec(slug="clerk", brain="llm", instructions="Be kind.", tools=(ToolRef(name="time"),))
+ARRAY = {"type": "array"}
 USER = {"role": "user", "content": "Hello?"}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -79,15 +80,23 @@ class TestReading:
         assert read(max_tokens=5, max_completion_tokens=7).options.max_output_tokens == 7
 
     @pytest.mark.parametrize(
-        ("wanted", "schema"),
+        ("wanted", "read_as"),
         [
             ({"type": "text"}, None),
-            ({"type": "json_object"}, {"type": "object"}),
-            ({"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "array"}}}, {"type": "array"}),
+            ({"type": "json_object"}, ResponseFormat()),
+            ({"type": "json_schema", "json_schema": {"name": "n", "schema": ARRAY}}, ResponseFormat(ARRAY, "n")),
+            (
+                {"type": "json_schema", "json_schema": {"name": "n", "schema": ARRAY, "strict": True}},
+                ResponseFormat(ARRAY, "n", strict=True),
+            ),
         ],
     )
-    def test_formats(self, wanted: dict[str, Any], schema: object) -> None:
-        assert read(response_format=wanted).options.schema == schema
+    def test_formats(self, wanted: dict[str, Any], read_as: ResponseFormat | None) -> None:
+        assert read(response_format=wanted).options.response_format == read_as
+
+    def test_a_tool_may_be_strict(self) -> None:
+        strict = {"type": "function", "function": {"name": "g", "strict": True}}
+        assert [tool.strict for tool in read(tools=[TOOL, strict]).tools] == [None, True]
 
     def test_the_agents_own_tools_can_be_chosen(self) -> None:
         choice = {"type": "function", "function": {"name": "time"}}
@@ -110,6 +119,9 @@ class TestRefusing:
         calling = {"role": "assistant", "tool_calls": [CALL]}
         assert "No tool output found for function call c1" in str(refusal(USER, calling))
         assert "No tool output found for function call c1" in str(refusal(USER, calling, USER))
+        late = {"role": "tool", "tool_call_id": "c1", "content": "9"}
+        assert "no tool call c1" in str(refusal(USER, late, calling))
+        assert "no tool call c1" in str(refusal(USER, calling, late, late))
         assert refusal(USER, {"role": "tool", "content": "9"}).param == "messages[1].tool_call_id"
 
     def test_a_choice_among_nothing(self) -> None:

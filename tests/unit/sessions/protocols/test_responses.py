@@ -10,15 +10,17 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from agents.errors import ClientError
-from agents.interfaces import Message, ToolCall, Usage
+from agents.interfaces import Message, ResponseFormat, ToolCall, Usage
 from agents.spec import AgentSpec
 from sessions.pipeline.bounds import Bounds
+from sessions.pipeline.pairing import PENDING
 from sessions.protocols.responses_answers import ResponseWriter
 from sessions.protocols.responses_requests import ResponseRequest, read_response
 from sessions.protocols.text_answers import Fault, Outcome
 from sessions.protocols.text_requests import TextRequest
 
 SPEC = AgentSpec(slug="clerk", brain="llm", instructions="Be kind.")
+USER = {"role": "user", "content": "Time?"}
 TOOL = {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": True}
 EVENT: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
 CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}", "id": "fc_1", "status": "completed"}
@@ -30,9 +32,17 @@ def read(
     allowed: tuple[Any, ...] = ("instructions", "tools"),
     bounds: Bounds | None = None,
     history: tuple[Message, ...] = (),
+    known: tuple[dict[str, Any], ...] = (),
 ) -> TextRequest:
     request = msgspec.convert(asked, ResponseRequest)
-    return read_response(request, SPEC, allowed=allowed, bounds=bounds or Bounds(), history=history)
+    return read_response(
+        request,
+        SPEC,
+        allowed=allowed,
+        bounds=bounds or Bounds(),
+        history=history,
+        known=lambda: {item["id"]: item for item in known},
+    )
 
 
 def refusal(asked: dict[str, Any], **options: Any) -> ClientError:
@@ -68,9 +78,41 @@ class TestReading:
         assert request.messages == [
             Message("user", "Time?"),
             Message("assistant", "Wait.", calls=(ToolCall("c1", "f", "{}"), ToolCall("c2", "f", "{}"))),
-            Message("tool", "2", call_id="c2"),
             Message("tool", "1", call_id="c1"),
+            Message("tool", "2", call_id="c2"),
         ]
+
+    def test_a_result_that_came_after_more_was_said_is_told_as_models_accept_it(self) -> None:
+        output = {"type": "function_call_output", "call_id": "c1", "output": "1"}
+        messages = read({"input": [USER, CALL, {"role": "user", "content": "Well?"}, output]}).for_brain(SPEC).messages
+        assert messages == [
+            Message("user", "Time?"),
+            Message("assistant", "", calls=(ToolCall("c1", "f", "{}"),)),
+            Message("tool", PENDING, call_id="c1"),
+            Message("user", "Well?"),
+            Message("assistant", "", calls=(ToolCall("c1_3", "f", "{}"),)),
+            Message("tool", "1", call_id="c1_3"),
+        ]
+
+    def test_items_of_a_response_of_openais(self) -> None:
+        """What its model thought to itself is passed over."""
+        thought = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}]}
+        open_thought = {**thought, "content": [{"type": "reasoning_text", "text": "Hm."}], "encrypted_content": None}
+        output = {"type": "function_call_output", "call_id": "c1", "output": "1"}
+        request = read({"input": [USER, thought, CALL, open_thought, output]})
+        assert [message.role for message in request.messages] == ["user", "assistant", "tool"]
+
+    def test_items_may_be_referred_to(self) -> None:
+        w = writer()
+        events([*w.open(), *w.text("Wait."), *w.call(ToolCall("c1", "f", "{}")), *w.close(Outcome("completed"))])
+        items = w.shown()["output"]
+        output = {"type": "function_call_output", "call_id": "c1", "output": "1"}
+        references = [{"type": "item_reference", "id": item["id"]} for item in items]
+        request = read({"input": [USER, *references, output]}, known=tuple(items))
+        assert request.messages[1] == Message("assistant", "Wait.", calls=(ToolCall("c1", "f", "{}"),))
+        for wrong in ([USER, {"type": "item_reference", "id": "rs_1"}], [references[0], references[0]]):
+            error = refusal({"input": wrong}, known=tuple(items))
+            assert (error.code, error.param) == ("item_not_found", "input[1].id")
 
     def test_what_was_said_before_goes_before(self) -> None:
         before = (Message("system", "Old."), Message("user", "One?"), Message("assistant", "1"))
@@ -99,9 +141,16 @@ class TestReading:
     def test_formats(self) -> None:
         schema = {"type": "object"}
         wanted = {"format": {"type": "json_schema", "name": "n", "schema": schema, "strict": True}}
-        assert read({"input": "x", "text": wanted}).options.schema == schema
-        assert read({"input": "x", "text": {"format": {"type": "json_object"}}}).options.schema == schema
-        assert read({"input": "x", "text": {"verbosity": "low"}}).options.schema is None
+
+        def read_as(text: dict[str, Any]) -> ResponseFormat | None:
+            return read({"input": "x", "text": text}).options.response_format
+
+        assert read_as(wanted) == ResponseFormat(schema, "n", strict=True)
+        assert read_as({"format": {"type": "json_object"}}) == ResponseFormat()
+        assert read_as({"verbosity": "low"}) is None
+
+    def test_a_tool_may_be_strict(self) -> None:
+        assert [tool.strict for tool in read({"input": "x", "tools": [TOOL]}).tools] == [True]
 
 
 class TestRefusing:
@@ -117,6 +166,8 @@ class TestRefusing:
             ({"input": [{"type": "function_call", "name": "f", "arguments": "{}"}]}, "input[0].call_id"),
             ({"input": [{"type": "function_call_output", "call_id": "c"}]}, "input[0].output"),
             ({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}, "input[0].content[0].type"),
+            ({"input": [{"type": "item_reference"}]}, "input[0].id"),
+            ({"input": [{"type": "reasoning", "id": "rs_1", "summary": []}]}, "input"),
         ],
     )
     def test_fields(self, asked: dict[str, Any], param: str) -> None:

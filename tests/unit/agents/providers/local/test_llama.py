@@ -10,7 +10,17 @@ from typing import Any, cast
 import pytest
 
 from agents.errors import ConfigurationError, ProviderError, ProviderTimeout
-from agents.interfaces import CompletionOptions, Finish, LLMOutput, Message, TextDelta, ToolCall, ToolSpec, Usage
+from agents.interfaces import (
+    CompletionOptions,
+    Finish,
+    LLMOutput,
+    Message,
+    ResponseFormat,
+    TextDelta,
+    ToolCall,
+    ToolSpec,
+    Usage,
+)
 from agents.providers.local.llama import CHUNKS_AHEAD, Llama, LlamaLLM
 from agents.providers.local.pool import Lane
 from agents.providers.local.runtime import Lazy
@@ -67,7 +77,9 @@ async def test_text_comes_as_it_is_generated_and_usage_last(lane: Lane) -> None:
         [delta(content=None), delta(content="Hi"), delta(content=" you"), delta("length"), {"usage": usage}]
     )
     schema = {"type": "object"}
-    outputs = await answer(llm(lane, model), max_output_tokens=2, temperature=0.0, schema=schema)
+    outputs = await answer(
+        llm(lane, model), max_output_tokens=2, temperature=0.0, response_format=ResponseFormat(schema)
+    )
     assert outputs == [TextDelta("Hi"), TextDelta(" you"), Finish("length"), Usage(9, 2, 4)]
     assert model.request["max_tokens"] == 2
     assert model.request["temperature"] == 0.0

@@ -6,10 +6,16 @@ from typing import Any
 import pytest
 from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 
-from agents.interfaces import CompletionOptions, Message, ToolCall, ToolSpec
+from agents.interfaces import CompletionOptions, Message, ResponseFormat, ToolCall, ToolSpec
 from agents.providers.openai_compatible.client import Client, Clients
 from agents.providers.openai_compatible.llm import LIMIT, MAX_ARGUMENTS, MAX_CALLS, OpenAILLM, _Calls, _Dialect
-from agents.providers.openai_compatible.messages import chat_messages, chat_tool_choice, chat_tools, is_json
+from agents.providers.openai_compatible.messages import (
+    chat_messages,
+    chat_response_format,
+    chat_tool_choice,
+    chat_tools,
+    is_json,
+)
 from agents.spec import Account, LLMSpec
 
 
@@ -98,6 +104,18 @@ class TestDialect:
         words = "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead."
         assert _Dialect("max_tokens").after(words).body({LIMIT: 7})["max_completion_tokens"] == 7
 
+    def test_who_knows_schemas_but_no_json_object_gets_the_schema_of_any(self) -> None:
+        asked = {LIMIT: 7, "response_format": chat_response_format(ResponseFormat())}
+        dialect = _Dialect("max_tokens").after("'response_format.type' must be 'json_schema' or 'text'")
+        assert dialect.body(asked)["response_format"] == {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "schema": {"type": "object"}},
+        }
+        schema = {"response_format": chat_response_format(ResponseFormat({"type": "array"}))}
+        assert dialect.body(schema)["response_format"] == schema["response_format"]
+        without = "'messages' must contain the word 'json' to use 'response_format' of type 'json_object'."
+        assert _Dialect("max_tokens").after(without) == _Dialect("max_tokens")
+
     def test_refused_stream_options_are_left_out(self) -> None:
         assert _Dialect("max_tokens").after("Unknown field: stream_options").body({LIMIT: 7}) == {"max_tokens": 7}
 
@@ -151,11 +169,25 @@ class TestMessages:
     def test_a_schema_is_asked_for_by_response_format(self) -> None:
         llm = OpenAILLM(Client(Account(name="a", kind="openai_compatible"), Clients()), LLMSpec())
         schema = {"type": "object", "properties": {"side": {"enum": ["buy", "sell"]}}}
-        assert llm._request([], [], CompletionOptions(schema=schema))["response_format"] == {
+
+        def sent(wanted: ResponseFormat | None) -> Any:
+            return llm._request([], [], CompletionOptions(response_format=wanted)).get("response_format")
+
+        assert sent(ResponseFormat(schema)) == {
             "type": "json_schema",
             "json_schema": {"name": "answer", "schema": schema},
         }
-        assert "response_format" not in llm._request([], [], CompletionOptions())
+        assert sent(ResponseFormat(schema, "order", "What to do.", strict=True)) == {
+            "type": "json_schema",
+            "json_schema": {"name": "order", "description": "What to do.", "schema": schema, "strict": True},
+        }
+        assert sent(ResponseFormat()) == {"type": "json_object"}
+        assert sent(None) is None
+
+    @pytest.mark.parametrize("strict", [True, False])
+    def test_a_tool_may_be_strict(self, strict: bool) -> None:
+        assert chat_tools([ToolSpec("now", "The time.", strict=strict)])[0]["function"]["strict"] is strict
+        assert "strict" not in chat_tools([ToolSpec("now", "The time.")])[0]["function"]
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000])
