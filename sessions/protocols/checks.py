@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -12,14 +12,17 @@ from agents.interfaces import ToolSpec
 from sessions.pipeline.bounds import Bounds
 from sessions.protocols.realtime_events import JsonObject, ToolFunction, explain
 
+Text = TypeVar("Text", bound=str | bytes)
 NESTING = 64
 """Levels of nesting allowed in JSON of any shape: a tool's parameters, a pushed event, tracing metadata."""
 _object: msgspec.json.Decoder[dict[str, Any] | None] = msgspec.json.Decoder(dict[str, Any] | None)
 
 
-def check_length(text: str | bytes, limit: int, param: str | None) -> None:
+def check_length(text: Text, limit: int, param: str | None) -> Text:
+    """The text, if it has no more than `limit` characters."""
     if len(text) > limit:
         raise ClientError(f"At most {limit} characters, got {len(text)}.", param=param)
+    return text
 
 
 def size_of(given: JsonObject) -> int:

@@ -9,6 +9,7 @@ from agents.errors import ClientError
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.messages import CallItem, CallOutputItem, Content, Item, MessageItem
 from sessions.protocols import realtime_events as wire
+from sessions.protocols.checks import check_length
 
 IdFactory = Callable[[str], str]
 """A new id, given what it is for: "item", "resp", "event" …"""
@@ -62,9 +63,7 @@ class ItemReader:
         return text
 
     def _bounded(self, text: str, param: str) -> str:
-        if len(text) > self.bounds.item_text_chars:
-            raise ClientError(f"At most {self.bounds.item_text_chars} characters, got {len(text)}.", param=param)
-        return text
+        return check_length(text, self.bounds.item_text_chars, param)
 
 
 def _words(part: Content) -> str:
