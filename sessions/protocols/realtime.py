@@ -336,8 +336,9 @@ class RealtimeProtocol:
             return items.shown(item)
         theirs = isinstance(item, core.MessageItem) and item.role == "user"
         form = self._shown.input_format if theirs else self._shown.output_format
-        encoded = audio.to_base64(audio.encode(kept, form))
-        return items.shown(item, audio=encoded if len(encoded) <= MAX_RETRIEVED_CHARS else None)
+        if audio.base64_chars(kept, form) > MAX_RETRIEVED_CHARS:
+            return items.shown(item)
+        return items.shown(item, audio=audio.to_base64(audio.encode(kept, form)))
 
     def _extension(
         self, event: core.ReplyHeld | core.TranscriptPartial | core.SourceShown | core.TurnClosed
