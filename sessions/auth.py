@@ -103,31 +103,46 @@ class FailureLimit:
 
 
 class RecentPrincipals:
-    """Keys seen in the last few seconds. A revoked key works for `ttl_s` longer, at most."""
+    """Keys seen in the last few seconds. A revoked key works for `ttl_s` longer, at most.
+
+    Of keys seen before that, only that they were good is remembered: a principal may carry a whole session.
+    """
 
     def __init__(
-        self, *, ttl_s: float = 5.0, entries: int = 1_000, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        ttl_s: float = 5.0,
+        entries: int = 1_000,
+        known: int = 10_000,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.ttl_s, self.entries, self.clock = ttl_s, entries, clock
+        self.ttl_s, self.entries, self.known, self.clock = ttl_s, entries, known, clock
         self._held: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
+        self._known: OrderedDict[str, None] = OrderedDict()
 
     def get(self, digest: str) -> Principal | None:
-        until, principal = self._held.get(digest, (0.0, None))
-        return principal if self.clock() < until else None
+        return self._held[digest][1] if digest in self._held and self._fresh(digest) else None
 
     def knows(self, digest: str) -> bool:
         """Whether the key was good when it was last looked up, however long ago."""
-        return digest in self._held
+        return digest in self._known
 
     def forget(self, digest: str) -> None:
-        self._held.pop(digest, None)
+        self._known.pop(digest, None)
 
     def put(self, digest: str, principal: Principal, lives_s: float | None) -> None:
         ttl = self.ttl_s if lives_s is None else min(self.ttl_s, lives_s)
         self._held[digest] = (self.clock() + ttl, principal)
         self._held.move_to_end(digest)
-        if len(self._held) > self.entries:
+        while self._held and (len(self._held) > self.entries or not self._fresh(next(iter(self._held)))):
             self._held.popitem(last=False)
+        self._known[digest] = None
+        self._known.move_to_end(digest)
+        if len(self._known) > self.known:
+            self._known.popitem(last=False)
+
+    def _fresh(self, digest: str) -> bool:
+        return self.clock() < self._held[digest][0]
 
 
 class Authenticator:

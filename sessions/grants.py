@@ -14,6 +14,7 @@ from agents.spec import AgentSpec, Override
 from sessions.access import agent_for
 from sessions.auth import Principal
 from sessions.errors import Forbidden
+from sessions.protocols.checks import check_length
 from sessions.protocols.realtime import starting_session
 from sessions.protocols.realtime_events import SessionPatch
 from sessions.protocols.realtime_session import WireSession
@@ -50,12 +51,13 @@ def granted(
     """
     if caller.kind != "server":
         raise Forbidden("A client secret cannot make client secrets; use an API key.")
+    patch, bounds = session or SessionPatch(), settings.REPARTEE_BOUNDS
+    encoded = check_length(msgspec.json.encode(patch), bounds.event_chars, "session")
     spec = agent_for(caller, agent, version)
     if refused := sorted(set(overrides) - set(spec.overrides.server_keys)):
         raise ClientError(f"The agent does not let clients change: {', '.join(refused)}.", param=param)
-    patch = session or SessionPatch()
-    effective = starting_session(spec, "realtime", patch, settings.REPARTEE_BOUNDS)
-    start = msgspec.json.decode(msgspec.json.encode(patch))
+    effective = starting_session(spec, "realtime", patch, bounds)
+    start = msgspec.json.decode(encoded)
     if _holds_nul(start):
         raise ClientError("A session cannot hold NUL characters.", param="session")
     return Grant(spec, start, effective, overrides)

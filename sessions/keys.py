@@ -89,7 +89,7 @@ def issue_secret(
 ) -> IssuedSecret:
     """A client secret for one agent, or even for one session of it. Those that expired are deleted on the way."""
     now = timezone.now()
-    ClientSecret.objects.filter(expires_at__lt=now).delete()
+    delete_expired_secrets(now=now)
     value = "ek_" + secrets.token_urlsafe(32)
     secret = ClientSecret.objects.create(
         digest=digest_of(value),
@@ -103,3 +103,8 @@ def issue_secret(
         opens_session=opens_session,
     )
     return IssuedSecret(value, secret.expires_at)
+
+
+def delete_expired_secrets(*, now: datetime) -> int:
+    """How many there were. With a secret goes the session that it carries, instructions and all."""
+    return ClientSecret.objects.filter(expires_at__lte=now).delete()[0]

@@ -25,6 +25,7 @@ from agents.spec import AgentSpec
 from sessions.keys import issue_secret
 
 SECRET_LIVES_S = 120  # from the press of the button to the open WebSocket, with a prompt for the microphone before it
+VERSION_DIGITS = 9
 
 View = Callable[..., HttpResponseBase]
 
@@ -130,7 +131,7 @@ def _from_this_machine(request: HttpRequest) -> bool:
 def _shown(slug: str, version: str) -> ShownAgent:
     if not version:
         return ShownAgent.of(selectors.published_spec(slug))
-    if not version.isdecimal() or int(version) < 1:
+    if not version.isdecimal() or len(version) > VERSION_DIGITS or int(version) < 1:
         raise BadVersion(str(BadVersion.__doc__))
     return ShownAgent.of(selectors.spec_of(slug, int(version)), int(version))
 

@@ -83,7 +83,7 @@ class SessionConfig:
 
 @dataclass(frozen=True, slots=True)
 class ResponseOptions:
-    """What a client asks of one response; None means "as the session has it".
+    """What a client asks of one response; None means "as the session has it", and "inf" no limit whatever that has.
 
     `input` replaces the history as context: items, or ids of items to refer to. `in_conversation` false
     is an out-of-band response: nothing of it enters the conversation. `spelling` is the protocol's own note
@@ -94,7 +94,7 @@ class ResponseOptions:
     modality: Modality | None = None
     tools: tuple[ToolSpec, ...] | None = None
     tool_choice: ToolChoice | None = None
-    max_output_tokens: int | None = None
+    max_output_tokens: int | Literal["inf"] | None = None
     voice: str | None = None
     metadata: Mapping[str, str] | None = None
     in_conversation: bool = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from agents.errors import ContextFull, ProviderError
 from agents.interfaces import CompletionOptions, Message, ReplyRequest, ToolSpec, VoiceOptions
@@ -29,7 +30,7 @@ def make_plan(
     cache_key: str,
 ) -> Plan:
     """ClientError if the options refer to an item that is not there. `turn` None is beside the conversation."""
-    limit = options.max_output_tokens or config.max_output_tokens
+    limit = _token_limit(options, config)
     greets = turn is not None and not len(conversation) and _asks_for_nothing(options)
     modality = options.modality or config.modality
     instructions = config.instructions if options.instructions is None else options.instructions
@@ -102,10 +103,17 @@ class _View:
         return None if room is None else self.messages(room)
 
 
+def _token_limit(options: ResponseOptions, config: SessionConfig) -> int | None:
+    own = options.max_output_tokens
+    if own is None:
+        return config.max_output_tokens
+    return None if own == "inf" else own
+
+
 def _asks_for_nothing(options: ResponseOptions) -> bool:
     """A client that only says "speak", into an empty conversation, is greeted."""
     bare = ResponseOptions(metadata=options.metadata, modality=options.modality, spelling=options.spelling)
-    return options == bare
+    return options in (bare, replace(bare, max_output_tokens="inf"))
 
 
 def _context(options: ResponseOptions, conversation: Conversation) -> list[Item] | None:

@@ -32,7 +32,6 @@ from sessions.protocols.realtime_session import (
     format_name,
     modality,
     patch_of,
-    token_limit,
     voice_name,
 )
 
@@ -219,7 +218,7 @@ class RealtimeProtocol:
             tool_choice=may(
                 "tools", "response.tool_choice", core_choice(asked.tool_choice) if asked.tool_choice else None
             ),
-            max_output_tokens=token_limit(asked.max_output_tokens) if asked.max_output_tokens else None,
+            max_output_tokens=asked.max_output_tokens,
             voice=voice,
             metadata=asked.metadata,
             in_conversation=asked.conversation != "none",

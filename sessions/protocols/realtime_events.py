@@ -82,7 +82,7 @@ class Transcription(Struct, frozen=True, omit_defaults=True):
 
 
 class NoiseReduction(Struct, frozen=True, omit_defaults=True):
-    type: Literal["near_field", "far_field"]
+    type: Literal["near_field", "far_field"] | None = None
     strength: Unit | None = None
 
 

@@ -237,7 +237,8 @@ def _merge_input(merge: _Merge, patch: AudioInput) -> None:
             raise ClientError("A transcription session always transcribes.", param="session.audio.input.transcription")
         merge.take("audio.input.transcription", "transcription", "transcription", patch.transcription)
     if not isinstance(patch.noise_reduction, UnsetType):
-        merge.take("audio.input.noise_reduction", None, "noise_reduction", patch.noise_reduction)
+        reduction = patch.noise_reduction if patch.noise_reduction and patch.noise_reduction.type else None
+        merge.take("audio.input.noise_reduction", None, "noise_reduction", reduction)
     if not isinstance(patch.turn_detection, UnsetType):
         detection = turn_detection(patch.turn_detection, merge.session.spec.turn_detection)
         merge.take("audio.input.turn_detection", "turn_detection", "turn_detection", detection)

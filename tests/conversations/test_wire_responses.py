@@ -59,6 +59,29 @@ def test_an_answer_that_was_cut_short_says_why(modality: str, finish: Finish, re
     run(talk())
 
 
+@pytest.mark.parametrize(("asked", "limit"), [(None, 100), (7, 7), ("inf", None)])
+def test_a_responses_limit_stands_before_the_sessions(asked: int | str | None, limit: int | None) -> None:
+    async def talk() -> None:
+        brain = Limited(Finish("length"))
+        async with connected(parts={"brain": brain}) as me:
+            await me.update(max_output_tokens=100, output_modalities=["text"])
+            await me.say("hello")
+            done = await me.respond(max_output_tokens=asked)
+            assert done["max_output_tokens"] == (limit or "inf")
+        assert brain.asked[0].options.max_output_tokens == limit
+
+    run(talk())
+
+
+def test_no_limit_is_not_to_ask_for_something_else_than_the_greeting() -> None:
+    async def talk() -> None:
+        async with connected(parts={"greeting": "Welcome."}) as me:
+            done = await me.respond(output_modalities=["text"], max_output_tokens="inf")
+            assert done["output"][0]["content"][0]["text"] == "Welcome."
+
+    run(talk())
+
+
 @pytest.mark.parametrize("modality", ["text", "audio"])
 def test_a_response_that_says_nothing_has_no_output(modality: str) -> None:
     async def talk() -> None:

@@ -7,8 +7,8 @@ import pytest
 from django.conf import LazySettings
 from django.core.management import call_command
 
-from sessions import retention, tasks
-from sessions.models import ConversationItem, ItemText, Session
+from sessions import keys, retention, tasks
+from sessions.models import ClientSecret, ConversationItem, ItemText, Session
 from sessions.pipeline.records import ItemRecorded, SessionOpened, TurnRecorded
 from sessions.recording import store
 from telemetry import services
@@ -53,12 +53,12 @@ def kept() -> list[tuple[int, bool]]:
 def test_words_go_first_then_traces_then_turns() -> None:
     conversation(181, 179, 31, 29, 8, 6)
     purged = retention.purge(now=NOW)
-    assert purged == retention.Purged(texts=5, traces=2, turns=1, lost_sessions=1)
+    assert purged == retention.Purged(texts=5, traces=2, turns=1, secrets=0, lost_sessions=1)
     assert kept() == [(1, False), (2, False), (3, True), (4, True), (5, True)]
     assert ItemText.objects.count() == 1
     assert ConversationItem.objects.count() == 6
     assert Session.objects.count() == 1
-    assert retention.purge(now=NOW) == retention.Purged(texts=0, traces=0, turns=0, lost_sessions=0)
+    assert retention.purge(now=NOW) == retention.Purged(texts=0, traces=0, turns=0, secrets=0, lost_sessions=0)
 
 
 def test_how_long_is_a_setting(settings: LazySettings) -> None:
@@ -83,11 +83,20 @@ def test_more_than_a_batch_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kept() == [*((n, False) for n in range(5, 10)), (10, True)]
 
 
+def test_secrets_go_when_they_have_expired() -> None:
+    issued = keys.issue_secret(agent="guide", session={"instructions": "Be kind."})
+    assert retention.purge(now=issued.expires_at - timedelta(microseconds=1)).secrets == 0
+    assert retention.purge(now=issued.expires_at).secrets == 1
+    assert not ClientSecret.objects.exists()
+
+
 def test_the_command_says_what_went() -> None:
     conversation(200, 40, 1, now=datetime.now(UTC))
     out = io.StringIO()
     call_command("purge", stdout=out)
-    assert out.getvalue() == "texts deleted: 2\ntraces emptied: 1\nturns deleted: 1\nlost sessions ended: 1\n"
+    assert out.getvalue() == (
+        "texts deleted: 2\ntraces emptied: 1\nturns deleted: 1\nclient secrets deleted: 0\nlost sessions ended: 1\n"
+    )
 
 
 def test_the_background_job_does_the_same() -> None:

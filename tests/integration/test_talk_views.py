@@ -59,7 +59,15 @@ def test_one_version(client: Client) -> None:
     assert ClientSecret.objects.get().version == 1
 
 
-@pytest.mark.parametrize("query", ["agent=nobody", "agent=guide&version=99", "agent=guide&version=x"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "agent=nobody",
+        "agent=guide&version=99",
+        "agent=guide&version=x",
+        pytest.param(f"agent=guide&version={'9' * 5_000}", id="long"),
+    ],
+)
 def test_what_is_not_there_is_said(query: str, client: Client) -> None:
     page = client.get(f"/?{query}")
     assert page.status_code == 404

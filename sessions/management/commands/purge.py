@@ -8,11 +8,12 @@ from sessions import retention
 
 
 class Command(BaseCommand):
-    help = "Delete the words, traces and turns whose retention is over, and end sessions whose process is gone."
+    help = "Delete words, traces, turns and client secrets whose time is over, and end sessions whose process is gone."
 
     def handle(self, *args: Any, **options: Any) -> None:
         purged = retention.purge()
         self.stdout.write(f"texts deleted: {purged.texts}")
         self.stdout.write(f"traces emptied: {purged.traces}")
         self.stdout.write(f"turns deleted: {purged.turns}")
+        self.stdout.write(f"client secrets deleted: {purged.secrets}")
         self.stdout.write(f"lost sessions ended: {purged.lost_sessions}")

@@ -382,12 +382,22 @@ async def test_a_key_that_was_good_once_is_no_longer_told_from_others_when_it_is
 
 
 def test_the_memory_of_guesses_and_of_keys_is_bounded(clock: Clock) -> None:
-    limit, recent = FailureLimit(most=1, addresses=10, clock=clock), RecentPrincipals(entries=10, clock=clock)
+    limit, recent = FailureLimit(most=1, addresses=10, clock=clock), RecentPrincipals(entries=10, known=20, clock=clock)
     for n in range(100):
         limit.count(str(n))
         recent.put(str(n), Principal(kind="server", id="x", account="x"), None)
 
-    assert (len(limit._windows), len(recent._held)) == (10, 10)
+    assert (len(limit._windows), len(recent._held), len(recent._known)) == (10, 10, 20)
+
+
+def test_what_a_key_carries_is_not_kept_longer_than_it_is_used(clock: Clock) -> None:
+    recent = RecentPrincipals(clock=clock)
+    for n in range(3):
+        recent.put(str(n), Principal(kind="server", id="x", account="x"), None)
+        clock.now += 4
+
+    assert list(recent._held) == ["1", "2"]
+    assert all(recent.knows(str(n)) for n in range(3))
 
 
 async def test_no_key_is_ever_logged(authenticator: Authenticator, caplog: pytest.LogCaptureFixture) -> None:

@@ -115,6 +115,7 @@ async def test_a_secret_for_transcription(key: str) -> None:
         ({"session": {"model": "nobody"}}, 404, "model_not_found", "model"),
         ({"session": {"audio": {"output": {"speed": 9}}}}, 400, "invalid_value", "session.audio.output.speed"),
         ({"session": {"output_modalities": ["text", "audio"]}}, 400, "invalid_value", "session.output_modalities"),
+        ({"session": {"tracing": {"metadata": {"a": "x" * 1_000_000}}}}, 400, "invalid_value", "session"),
         ({"session": {"instructions": "a\x00b"}}, 400, "invalid_value", "session"),
         ({"session": {"tracing": {"metadata": {"a": [{"\x00": 1}]}}}}, 400, "invalid_value", "session"),
         ({"session": {"tools": [LARGE]}}, 400, "invalid_value", "session.tools"),

@@ -123,6 +123,7 @@ def test_the_model_is_the_agent_if_the_client_named_none() -> None:
             {"model": "gpt-4o-mini-transcribe", "language": "en"},
         ),
         ("audio__input__noise_reduction", {"type": "far_field"}, {"type": "far_field"}),
+        ("audio__input__noise_reduction", {}, None),
         ("audio__input__turn_detection", None, None),
         ("audio__input__turn_detection", {"type": "semantic_vad"}, SEMANTIC_VAD),
         (
