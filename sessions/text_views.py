@@ -32,6 +32,8 @@ from telemetry import counters, names
 
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """nginx would gather the events of a stream otherwise."""
+PIECE = 64 * 1024
+"""Bytes that a reader must take within the write timeout; the last event of a long answer is many of them."""
 
 
 @described(scope="text", body=ChatRequest, answer=ChatCompletion, events=True, refusals=(404, 502, 504))
@@ -210,20 +212,21 @@ def _streamed(reply: TextReply, *, after: int = -1) -> StreamingHttpResponse:
 async def _impatient(
     frames: AsyncGenerator[bytes, None], task: asyncio.Task[Any], limit_s: float
 ) -> AsyncGenerator[bytes, None]:
-    """`frames`, and the end of `task` if one is not taken within `limit_s`: the client does not read."""
+    """`frames` in pieces, and the end of `task` if one is not taken within `limit_s`: the client does not read."""
 
     def give_up() -> None:
-        counters.count(names.SLOW_CLIENTS)
-        task.cancel()
+        if task.cancel():  # else it has left meanwhile, and nobody has closed this generator yet
+            counters.count(names.SLOW_CLIENTS)
 
     loop = asyncio.get_running_loop()
     async with aclosing(frames):
         async for frame in frames:
-            timer = loop.call_later(limit_s, give_up)
-            try:
-                yield frame
-            finally:
-                timer.cancel()
+            for at in range(0, len(frame), PIECE):
+                timer = loop.call_later(limit_s, give_up)
+                try:
+                    yield frame[at : at + PIECE]
+                finally:
+                    timer.cancel()
 
 
 def _request_task() -> asyncio.Task[Any]:

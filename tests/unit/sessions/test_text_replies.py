@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -248,6 +248,36 @@ class TestEnding:
             assert turn.trace.end_reason == "cancelled"
 
         on_desk(test, brain=brain)
+
+    @pytest.mark.parametrize("outputs", [(TextDelta("One "), ToolCall("c", "f", "{}"), Usage(1, 2)), ()])
+    def test_cancelled_at_any_moment_it_has_one_end_and_every_reader_sees_it(
+        self, outputs: Sequence[BrainOutput]
+    ) -> None:
+        """Also in the very moment in which it ends, and for readers who come back then."""
+        ends = set()
+
+        async def cancelled_after(steps: int) -> None:
+            async with desk(brain=Said(*outputs)) as d:
+                reply = await d.ask()
+                readers = [asyncio.create_task(all_of(reply))]
+                for step in range(steps):
+                    readers.append(asyncio.create_task(all_of(reply, after=step)))
+                    await asyncio.sleep(0)
+                reply.cancel()
+                await reply.wait()
+                readers.append(asyncio.create_task(all_of(reply, after=1)))
+                whole, *rest = [events(await reader) for reader in readers]
+                status = str(reply.shown()["status"])
+                assert [event["sequence_number"] for event in whole] == list(range(len(whole)))
+                assert [event["response"]["status"] for event in whole if "response" in event][2:] == [status]
+                assert all(read == whole[len(whole) - len(read) :] for read in rest)
+                assert rest[-1] == whole[2:]
+                assert sum(isinstance(record, TurnRecorded) for record in d.journal.records) == 1
+                ends.add(status)
+
+        for steps in range(12):
+            virtual_time.run(cancelled_after(steps))
+        assert ends == {"cancelled", "completed"}
 
     def test_cancelled_before_it_has_begun_it_never_asks_the_brain(self) -> None:
         llm = ScriptedLLM([WORDS])
