@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import IPv6Address, IPv6Network
 from typing import Any, Literal, cast
 
 from channels.db import database_sync_to_async
@@ -79,7 +80,10 @@ class Principal:
 
 
 class FailureLimit:
-    """Counts wrong keys by address, in windows of a fixed length; the oldest address is forgotten first."""
+    """Counts wrong keys by address, in windows of a fixed length; the oldest address is forgotten first.
+
+    A network of IPv6 counts as one address: a single host has all of its own /64 to call from.
+    """
 
     def __init__(
         self, *, most: int, window_s: float = 60.0, addresses: int = 10_000, clock: Callable[[], float] = time.monotonic
@@ -89,17 +93,25 @@ class FailureLimit:
 
     def left_s(self, address: str) -> float:
         """How much longer `address` counts as one that has tried too many wrong keys; 0.0 if it does not."""
-        began, count = self._windows.get(address, (0.0, 0))
+        began, count = self._windows.get(_network_of(address), (0.0, 0))
         return max(began + self.window_s - self.clock(), 0.0) if count >= self.most else 0.0
 
     def count(self, address: str) -> None:
-        now = self.clock()
-        began, count = self._windows.pop(address, (now, 0))
+        now, network = self.clock(), _network_of(address)
+        began, count = self._windows.pop(network, (now, 0))
         if now - began >= self.window_s:
             began, count = now, 0
-        self._windows[address] = (began, count + 1)
+        self._windows[network] = (began, count + 1)
         if len(self._windows) > self.addresses:
             self._windows.popitem(last=False)
+
+
+def _network_of(address: str) -> str:
+    try:
+        ip = IPv6Address(address)
+    except ValueError:  # IPv4, or the name of a socket
+        return address
+    return address if ip.ipv4_mapped else str(IPv6Network((ip, 64), strict=False))
 
 
 class RecentPrincipals:

@@ -381,6 +381,25 @@ async def test_a_key_that_was_good_once_is_no_longer_told_from_others_when_it_is
         await authenticator.principal(value, "b")
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("", "a", False),
+    ],
+)
+def test_a_network_of_ipv6_counts_as_one_address(clock: Clock, one: str, other: str, same: bool) -> None:
+    limit = FailureLimit(most=1, clock=clock)
+    limit.count(one)
+
+    assert limit.left_s(one) == 60
+    assert (limit.left_s(other) > 0) is same
+
+
 def test_the_memory_of_guesses_and_of_keys_is_bounded(clock: Clock) -> None:
     limit, recent = FailureLimit(most=1, addresses=10, clock=clock), RecentPrincipals(entries=10, known=20, clock=clock)
     for n in range(100):
