@@ -90,9 +90,8 @@ class RealtimeProtocol:
         self._allowed = frozenset(allowed)
         self._extensions = extensions
         self._session_id, self._expires_at = session_id, expires_at
-        self._session = self._before = self._shown = starting_session(
-            spec, kind, None if start is None else patch_of(start), self._bounds
-        )
+        patch = None if start is None else patch_of(start)
+        self._session = self._before = self._shown = starting_session(spec, kind, patch, self._bounds)
         self._model = model or spec.slug
         self._items = items.ItemReader(self._new_id, self._bounds)
         self._responses = Responses(self._emit, self._new_id("conv"), extensions=extensions)

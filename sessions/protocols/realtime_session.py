@@ -108,7 +108,7 @@ class WireSession:
     def shown(
         self, session_id: str, model: str, expires_at: int | None, *, allowed: Collection[Override]
     ) -> dict[str, Any]:
-        """The session as JSON-safe data. Someone who is not `allowed` to change the instructions is not shown them."""
+        """The session as JSON-safe data. Who is not `allowed` to change the instructions is shown nothing of them."""
         if self.kind == "transcription":
             return {
                 "type": "transcription",
@@ -118,6 +118,7 @@ class WireSession:
                 "include": self.include,
                 "audio": {"input": self._shown_input()},
             }
+        may_see = "instructions" in allowed
         extras = {"parallel_tool_calls": self.parallel_tool_calls, "reasoning": self.reasoning}
         return {
             "type": "realtime",
@@ -125,13 +126,13 @@ class WireSession:
             "id": session_id,
             "model": model,
             "output_modalities": [self.modality],
-            "instructions": self.instructions if "instructions" in allowed else "",
+            "instructions": self.instructions if may_see else "",
             "tools": [shown_tool(tool) for tool in self.tools],
             "tool_choice": self.tool_choice,
             "max_output_tokens": self.max_output_tokens or "inf",
             "tracing": self.tracing,
             "truncation": self.truncation,
-            "prompt": self.prompt,
+            "prompt": self.prompt if may_see else None,
             "expires_at": expires_at,
             "include": self.include,
             "audio": {"input": self._shown_input(), "output": self._shown_output()},

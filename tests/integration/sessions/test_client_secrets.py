@@ -136,6 +136,16 @@ async def test_what_is_wrong_is_named(key: str, body: Any, status: int, code: st
     assert not await ClientSecret.objects.aexists()
 
 
+@pytest.mark.parametrize("levels", [100, 500, 900, 5_000])
+async def test_a_session_nested_too_deeply_is_not_valid(key: str, levels: int) -> None:
+    deep = '{"a":' * levels + "1" + "}" * levels
+    for session in (
+        '{"tracing": {"metadata": %s}}',
+        '{"tools": [{"type": "function", "name": "f", "parameters": %s}]}',
+    ):
+        assert (await post(key, raw=b'{"session": %s}' % (session % deep).encode())).status_code == 400
+
+
 async def test_the_models_that_there_are_are_listed(key: str) -> None:
     answer = await post(key, {"session": {"model": "nobody"}})
 

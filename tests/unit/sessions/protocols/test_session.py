@@ -415,6 +415,13 @@ def test_the_agents_instructions_are_a_stored_prompt() -> None:
     assert (shown["prompt"], shown["instructions"]) == (None, HOST.instructions)
 
 
+def test_what_a_prompt_was_filled_with_is_shown_to_who_may_see_the_instructions() -> None:
+    prompt = {"id": "host", "variables": {"guest": "A difficult one"}}
+    assert Client(HOST, start={"prompt": prompt}).created["session"]["prompt"] == prompt
+    shown = Client(HOST, start={"prompt": prompt}, allowed=("formats",)).created["session"]
+    assert (shown["prompt"], shown["instructions"]) == (None, "")
+
+
 def test_no_prompt_where_there_was_none_leaves_the_instructions() -> None:
     client = Client(HOST)
     client.updates(instructions="Whisper.")
