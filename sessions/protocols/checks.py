@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -40,7 +40,7 @@ def read_object(given: JsonObject, limit: int, param: str) -> dict[str, Any] | N
         raise explain(error, within=param) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise ClientError("This is not valid JSON, or too deeply nested.", code="invalid_json", param=param) from None
-    check_depth(value, param)
+    _check_depth(value, param)
     return value
 
 
@@ -64,7 +64,7 @@ def _tool(tool: ToolFunction, bounds: Bounds, param: str) -> ToolSpec:
     return ToolSpec(tool.name, description, parameters or {})
 
 
-def check_depth(value: object, param: str) -> None:
+def _check_depth(value: object, param: str) -> None:
     """Refuse what is nested so deeply that writing it again would overflow the stack."""
     level = [value]
     for _ in range(NESTING):
@@ -75,6 +75,6 @@ def check_depth(value: object, param: str) -> None:
 
 
 def _inside(value: object) -> Iterable[object]:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()
