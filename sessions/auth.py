@@ -165,7 +165,7 @@ class Authenticator:
     good before, and past `waiting` of them no more are looked at.
     """
 
-    def __init__(self, failures: FailureLimit, recent: RecentPrincipals, *, waiting: int = 64) -> None:
+    def __init__(self, failures: FailureLimit, recent: RecentPrincipals, *, waiting: int = 1_000) -> None:
         self.failures = failures
         self.recent = recent
         self.waiting = waiting
