@@ -6,31 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, best_match
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 
-from agents.errors import ConfigurationError, InvalidOutput
+from agents.errors import InvalidOutput
+from agents.json_schema import JsonSchema, Uncheckable
 
 MAX_OUTPUT = 64 * 1024
 """Characters that structured output may have."""
 
 
 class OutputSchema:
-    """A JSON schema (draft 2020-12). ConfigurationError if it is none.
-
-    References to other documents are not followed, so a schema cannot make the server fetch anything.
-    """
+    """Reads what is to satisfy a JSON schema. A schema that is itself wrong is a ConfigurationError."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.schema = dict(schema)
-        try:
-            Draft202012Validator.check_schema(self.schema)
-        except SchemaError as error:
-            place = ".".join(["schema", *(str(part) for part in error.absolute_path)])
-            raise ConfigurationError(f"this is no JSON schema: {place}: {error.message}") from None
-        self._validator = Draft202012Validator(self.schema, registry=Registry())
+        self._checked = JsonSchema(schema)
 
     def read(self, text: str) -> Any:
         """The value that `text` is, valid. InvalidOutput names the path of what is wrong, and quotes nothing."""
@@ -39,9 +28,9 @@ class OutputSchema:
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             raise InvalidOutput("The output is not JSON.") from None
         try:
-            wrong = best_match(self._validator.iter_errors(value))
-        except Unresolvable:
-            raise InvalidOutput("The schema refers to something that is not in it.") from None
+            wrong = self._checked.problem(value)
+        except Uncheckable as error:
+            raise InvalidOutput(f"The output cannot be checked. {error}") from None
         if wrong is not None:
             place = ".".join(["output", *(str(part) for part in wrong.absolute_path)])
             raise InvalidOutput(f"{place}: does not satisfy '{wrong.validator}' of its schema.")

@@ -14,9 +14,10 @@ from agents.spec import AgentSpec, Override
 from sessions.access import agent_for
 from sessions.auth import Principal
 from sessions.errors import Forbidden
+from sessions.protocols.checks import check_length
 from sessions.protocols.realtime import starting_session
 from sessions.protocols.realtime_events import SessionPatch
-from sessions.protocols.realtime_session import WireSession, check_length
+from sessions.protocols.realtime_session import WireSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +51,15 @@ def granted(
     """
     if caller.kind != "server":
         raise Forbidden("A client secret cannot make client secrets; use an API key.")
+    patch, bounds = session or SessionPatch(), settings.REPARTEE_BOUNDS
+    encoded = check_length(msgspec.json.encode(patch), bounds.event_chars, "session")
     spec = agent_for(caller, agent, version)
     if refused := sorted(set(overrides) - set(spec.overrides.server_keys)):
         raise ClientError(f"The agent does not let clients change: {', '.join(refused)}.", param=param)
-    patch, bounds = session or SessionPatch(), settings.REPARTEE_BOUNDS
-    effective = starting_session(spec, "realtime", patch, bounds)  # which refuses what is too deep to walk through
-    start = msgspec.to_builtins(patch)
+    effective = starting_session(spec, "realtime", patch, bounds)
+    start = msgspec.json.decode(encoded)
     if _holds_nul(start):
         raise ClientError("A session cannot hold NUL characters.", param="session")
-    check_length(msgspec.json.encode(start), bounds.event_chars, "session")
     return Grant(spec, start, effective, overrides)
 
 

@@ -13,6 +13,7 @@ _EXACT = Context(prec=40, Emax=999, Emin=-999, traps=[InvalidOperation, Division
 _SETTLED = Context(prec=30)  # the last ten of the forty digits are noise of roots and thirds
 _SPOKEN = Context(prec=10)
 _PLAIN_LIMIT = Decimal(10) ** 18
+_PLAIN_LEAST = Decimal(10) ** -12
 
 _OPERATORS: dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {
     ast.Add: _EXACT.add,
@@ -61,7 +62,7 @@ def _value(node: ast.expr) -> Decimal:
 def _written(value: Decimal) -> str:
     """As it is read aloud: thousands set off, ten digits at most, no trailing zeros."""
     value = _SETTLED.plus(value)
-    if abs(value) >= _PLAIN_LIMIT:
+    if value and not _PLAIN_LEAST <= abs(value) < _PLAIN_LIMIT:
         mantissa, exponent = f"{value:.3E}".split("E")
         return f"about {mantissa.rstrip('0').rstrip('.')} times 10 to the power of {int(exponent)}"
     if value == value.to_integral_value():

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError, best_match
-from referencing import Registry
-from referencing.exceptions import Unresolvable
+from jsonschema.exceptions import ValidationError
 
 from agents.errors import ConfigurationError, ToolError
+from agents.json_schema import JsonSchema, Uncheckable
 
 MAX_ARGUMENTS = 64 * 1024
 """Characters of JSON a call's arguments may have."""
@@ -27,19 +25,13 @@ def parameters_of(arguments: type) -> dict[str, Any]:
 
 
 class Arguments:
-    """Reads the arguments of one tool. A schema that is itself wrong is a ConfigurationError.
-
-    References to other documents are not followed, so a schema cannot make the server fetch anything.
-    """
+    """Reads the arguments of one tool. A schema that is itself wrong is a ConfigurationError."""
 
     def __init__(self, tool: str, schema: Mapping[str, Any]) -> None:
         try:
-            Draft202012Validator.check_schema(dict(schema))
-        except SchemaError as error:
-            raise ConfigurationError(
-                f"The parameters of the tool {tool} are no JSON schema: {error.message}"
-            ) from error
-        self._validator = Draft202012Validator(dict(schema), registry=Registry())
+            self._checked = JsonSchema(schema)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"The parameters of the tool {tool}: {error}") from None
 
     def read(self, text: str) -> dict[str, Any]:
         """The arguments in `text`, valid. A ToolError says what is wrong in words a model can act on."""
@@ -52,9 +44,9 @@ class Arguments:
         if not isinstance(arguments, dict):
             raise ToolError("The arguments must be a JSON object.")
         try:
-            wrong = best_match(self._validator.iter_errors(arguments))
-        except Unresolvable as error:
-            raise ToolError(f"The tool's own schema refers to something that is not in it: {error}") from error
+            wrong = self._checked.problem(arguments)
+        except Uncheckable as error:
+            raise ToolError(f"The arguments cannot be checked. {error}") from None
         if wrong is not None:
             raise ToolError(f"The arguments are not valid: {_explain(wrong)}")
         return arguments

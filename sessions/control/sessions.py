@@ -20,8 +20,9 @@ from sessions.models import ClientSecret
 from sessions.operations import operation
 from sessions.pipeline.messages import Inject, Item, ResponseOptions
 from sessions.protocols import realtime_events as wire
+from sessions.protocols.checks import check_length
 from sessions.protocols.realtime_items import ItemReader
-from sessions.protocols.realtime_session import check_length, modality
+from sessions.protocols.realtime_session import modality
 
 STOPPED = "stopped"
 """Why a session ended, where a controller ended it."""

@@ -25,10 +25,15 @@ class Bounds:
     item_audio_ms: int = 60_000
     utterance_ms: int = 120_000
     conversation_items: int = 1_000
+    conversation_chars: int = 2_000_000
     event_chars: int = 1_000_000
+    item_event_chars: int = 8_000_000
+    item_parts: int = 64
     item_text_chars: int = 100_000
     instructions_chars: int = 100_000
     tools: int = 128
+    schema_bytes: int = 200_000
+    session_bytes: int = 900_000
     reply_s: int = 600
     reply_stall_s: float = 75.0
     side_responses: int = 8

@@ -18,19 +18,21 @@ MAX_ASIDES = 32
 
 
 class Conversation:
-    """Ordered items with their audio and ledgers. Past `max_items` the oldest leave.
+    """Ordered items with their audio and ledgers. Past `max_items`, or `max_chars` of words, the oldest leave.
 
     Audio is kept for the last `audio_items` items that have any, `audio_ms` of each at most.
     """
 
-    def __init__(self, *, max_items: int, audio_items: int, audio_ms: int) -> None:
+    def __init__(self, *, max_items: int, max_chars: int, audio_items: int, audio_ms: int) -> None:
         self._items: dict[str, Item] = {}
         self._order: list[str] = []
         self._ledgers: dict[str, Ledger] = {}
         self._audio: dict[str, Audio] = {}
         self._asides: dict[str, tuple[Message, ...]] = {}
         self._first: str | None = None
+        self._chars = 0
         self._max_items = max_items
+        self._max_chars = max_chars
         self._audio_items = audio_items
         self._audio_ms = audio_ms
 
@@ -69,7 +71,8 @@ class Conversation:
         index = self._index_after(previous_id)
         self._order.insert(index, item.id)
         self._items[item.id] = item
-        while len(self._order) > self._max_items:
+        self._chars += _chars(item)
+        while len(self._order) > self._max_items or (self._chars > self._max_chars and len(self._order) > 1):
             self.delete(self._order[0])
         return self.previous(item.id)
 
@@ -84,6 +87,7 @@ class Conversation:
     def update(self, item: Item) -> None:
         """Replace an item by its newer self; nothing happens if it has been deleted."""
         if item.id in self._items:
+            self._chars += _chars(item) - _chars(self._items[item.id])
             self._items[item.id] = item
 
     def delete(self, item_id: str) -> None:
@@ -92,15 +96,16 @@ class Conversation:
         if item_id == self._first:
             self._first = next(iter(self._order[index + 1 :]), None)
         del self._order[index]
-        del self._items[item_id]
+        self._chars -= _chars(self._items.pop(item_id)) + sum(map(_chars_told, self._asides.pop(item_id, ())))
         self._ledgers.pop(item_id, None)
         self._audio.pop(item_id, None)
-        self._asides.pop(item_id, None)
 
     def remember(self, *messages: Message) -> None:
         """Messages for the brain alone, placed after what is now the last item: the client never sees them."""
         if self._order:
-            self._asides[self._order[-1]] = (*self._asides.get(self._order[-1], ()), *messages)[-MAX_ASIDES:]
+            before = self._asides.get(self._order[-1], ())
+            after = self._asides[self._order[-1]] = (*before, *messages)[-MAX_ASIDES:]
+            self._chars += sum(map(_chars_told, after)) - sum(map(_chars_told, before))
 
     def keep_audio(self, item_id: str, audio: Audio) -> None:
         """Keep what an item sounds like, of a spoken reply all of it; nothing happens if it has been deleted."""
@@ -172,6 +177,20 @@ class Conversation:
             return 0
         self.get(previous_id, code="item_create_invalid_previous_item_id", param="previous_item_id")
         return self._order.index(previous_id) + 1
+
+
+def _chars(item: Item) -> int:
+    match item:
+        case MessageItem():
+            return sum(len(part.text) + len(part.transcript or "") for part in item.content)
+        case CallItem():
+            return len(item.arguments)
+        case CallOutputItem():
+            return len(item.output)
+
+
+def _chars_told(message: Message) -> int:
+    return len(message.text) + sum(len(call.arguments) for call in message.calls)
 
 
 def _message(item: Item) -> Message | None:

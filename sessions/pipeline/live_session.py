@@ -133,7 +133,10 @@ class LiveSession:
         self._config = config
         self._outbox = Outbox(bounds.events_out, bounds.audio_events_out)
         self._conversation = Conversation(
-            max_items=bounds.conversation_items, audio_items=bounds.item_audio_items, audio_ms=bounds.item_audio_ms
+            max_items=bounds.conversation_items,
+            max_chars=bounds.conversation_chars,
+            audio_items=bounds.item_audio_items,
+            audio_ms=bounds.item_audio_ms,
         )
         self._warmth = Warmth(agent.prepare)
         self._acknowledger = Acknowledger(agent.spec, agent.tts, phrasebook or Phrasebook())

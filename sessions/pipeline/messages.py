@@ -24,12 +24,11 @@ ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """One part of a message. `transcript` None means audio whose words are not known (yet)."""
+    """One part of a message. `transcript` None means audio whose words are not known (yet); an image is not kept."""
 
     kind: Literal["text", "audio", "image"]
     text: str = ""
     transcript: str | None = None
-    image_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

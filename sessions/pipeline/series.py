@@ -26,7 +26,7 @@ class Series:
         self._kept: deque[float] = deque(maxlen=spec.span + 1 if spec.kind == "previous" else spec.span)
 
     def push(self, data: Mapping[str, Any]) -> None:
-        """Take the number from an event's data; an event without it changes nothing."""
+        """Take the number from an event's data; an event without it, or with one no float can hold, changes nothing."""
         number = _number(data, self._path)
         if number is None:
             return
@@ -62,4 +62,9 @@ def reserved_bytes(specs: Sequence[SeriesSpec]) -> int:
 def _number(data: Any, path: Sequence[str]) -> float | None:
     for step in path:
         data = data.get(step) if isinstance(data, dict) else None
-    return float(data) if isinstance(data, int | float) and not isinstance(data, bool) else None
+    if not isinstance(data, int | float) or isinstance(data, bool):
+        return None
+    try:
+        return float(data)
+    except OverflowError:
+        return None

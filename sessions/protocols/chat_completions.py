@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from agents.errors import ClientError
-from agents.interfaces import CompletionOptions, Message, ResponseFormat, ToolCall, ToolChoice, ToolSpec, Usage
+from agents.interfaces import CompletionOptions, Message, ResponseFormat, ToolCall, ToolChoice, Usage
 from agents.spec import AgentSpec, Override
 from sessions.pipeline.bounds import Bounds
+from sessions.protocols.checks import check_length, read_object
+from sessions.protocols.realtime_events import JsonObject, no_object
 from sessions.protocols.text_answers import Outcome, sse
-from sessions.protocols.text_requests import TextRequest, check_messages, text_request, unseen
+from sessions.protocols.text_requests import TextRequest, TextTool, check_messages, text_request, text_tools, unseen
 
 DONE = b"data: [DONE]\n\n"
 FunctionName = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -47,15 +49,8 @@ class ChatMessage(Struct, frozen=True):
     tool_call_id: str | None = None
 
 
-class ChatFunction(Struct, frozen=True):
-    name: FunctionName
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
 class ChatTool(Struct, frozen=True, tag_field="type", tag="function"):
-    function: ChatFunction
+    function: TextTool
 
 
 class ChatFunctionName(Struct, frozen=True):
@@ -76,7 +71,7 @@ class JsonObjectFormat(Struct, frozen=True, tag_field="type", tag="json_object")
 
 class ChatSchema(Struct, frozen=True):
     name: FormatName
-    schema: dict[str, Any] | None = None
+    schema: JsonObject = field(default_factory=no_object)
     description: str | None = None
     strict: bool | None = None
 
@@ -118,12 +113,12 @@ def read_chat(asked: ChatRequest, spec: AgentSpec, *, allowed: Collection[Overri
         _choice(asked.tool_choice),
         asked.max_completion_tokens or asked.max_tokens,
         asked.temperature,
-        _format(asked.response_format),
+        _format(asked.response_format, bounds),
     )
     request = TextRequest(
         messages=tuple(_message(message, f"messages[{n}]", bounds) for n, message in enumerate(asked.messages)),
         instructions="",
-        tools=tuple(_tool(tool.function) for tool in asked.tools or ()),
+        tools=text_tools([tool.function for tool in asked.tools or ()], bounds),
         options=options,
         one_call=asked.parallel_tool_calls is False,
     )
@@ -131,9 +126,7 @@ def read_chat(asked: ChatRequest, spec: AgentSpec, *, allowed: Collection[Overri
 
 
 def _message(message: ChatMessage, param: str, bounds: Bounds) -> Message:
-    text = _text(message.content, f"{param}.content")
-    if len(text) > bounds.item_text_chars:
-        raise ClientError(f"At most {bounds.item_text_chars} characters, got {len(text)}.", param=f"{param}.content")
+    text = check_length(_text(message.content, f"{param}.content"), bounds.item_text_chars, f"{param}.content")
     match message.role:
         case "tool":
             if message.tool_call_id is None:
@@ -160,18 +153,15 @@ def _text(content: str | list[ChatPart] | None, param: str) -> str:
     return "\n".join(part.text or part.refusal or "" for part in content)
 
 
-def _tool(function: ChatFunction) -> ToolSpec:
-    return ToolSpec(function.name, function.description or "", function.parameters or {}, strict=function.strict)
-
-
 def _choice(choice: str | ChatNamedTool | None) -> ToolChoice:
     return choice.function.name if isinstance(choice, ChatNamedTool) else choice or "auto"
 
 
-def _format(wanted: PlainFormat | JsonObjectFormat | ChatSchemaFormat | None) -> ResponseFormat | None:
+def _format(wanted: PlainFormat | JsonObjectFormat | ChatSchemaFormat | None, bounds: Bounds) -> ResponseFormat | None:
     match wanted:
         case ChatSchemaFormat(json_schema=given):
-            return ResponseFormat(given.schema, given.name, given.description or "", given.strict)
+            schema = read_object(given.schema, bounds.schema_bytes, "response_format.json_schema.schema")
+            return ResponseFormat(schema, given.name, given.description or "", given.strict)
         case JsonObjectFormat():
             return ResponseFormat()
     return None

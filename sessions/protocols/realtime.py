@@ -20,20 +20,18 @@ from sessions.protocols import realtime_audio as audio
 from sessions.protocols import realtime_events as wire
 from sessions.protocols import realtime_items as items
 from sessions.protocols.base import Decoded, Opening, WireMessage
+from sessions.protocols.checks import check_length, read_tools
 from sessions.protocols.realtime_feed import push_event
 from sessions.protocols.realtime_prompt import filled
 from sessions.protocols.realtime_responses import Responses, Spelling
 from sessions.protocols.realtime_session import (
     Kind,
     WireSession,
-    check_length,
-    check_tools,
     core_choice,
     core_voice,
     format_name,
     modality,
     patch_of,
-    tool_specs,
     voice_name,
 )
 
@@ -107,7 +105,7 @@ class RealtimeProtocol:
     def decode(self, data: str | bytes) -> Decoded:
         event_id = None
         try:
-            event = wire.parse(data)
+            event = wire.parse(data, self._bounds)
             event_id = event.event_id
             if not isinstance(event, wire.Append | wire.ItemCreate):  # these say themselves what is too much
                 check_length(data, self._bounds.event_chars, None)
@@ -205,7 +203,7 @@ class RealtimeProtocol:
             text = filled(asked.prompt, self._session.spec, "response")
             instructions = text if instructions is None else instructions
         check_length(instructions or "", self._bounds.instructions_chars, "response.instructions")
-        check_tools(asked.tools or (), self._bounds, "response.tools")
+        tools = None if asked.tools is None else read_tools(asked.tools, self._bounds, "response.tools")
         voice, spelling = self._voice(asked.audio.output if asked.audio else None)
         may = self._may
         return core.ResponseOptions(
@@ -215,7 +213,7 @@ class RealtimeProtocol:
                 "response.output_modalities",
                 modality(asked.output_modalities, "response") if asked.output_modalities else None,
             ),
-            tools=may("tools", "response.tools", tool_specs(asked.tools) if asked.tools is not None else None),
+            tools=may("tools", "response.tools", tools),
             tool_choice=may(
                 "tools", "response.tool_choice", core_choice(asked.tool_choice) if asked.tool_choice else None
             ),
@@ -336,8 +334,9 @@ class RealtimeProtocol:
             return items.shown(item)
         theirs = isinstance(item, core.MessageItem) and item.role == "user"
         form = self._shown.input_format if theirs else self._shown.output_format
-        encoded = audio.to_base64(audio.encode(kept, form))
-        return items.shown(item, audio=encoded if len(encoded) <= MAX_RETRIEVED_CHARS else None)
+        if audio.base64_chars(kept, form) > MAX_RETRIEVED_CHARS:
+            return items.shown(item)
+        return items.shown(item, audio=audio.to_base64(audio.encode(kept, form)))
 
     def _extension(
         self, event: core.ReplyHeld | core.TranscriptPartial | core.SourceShown | core.TurnClosed

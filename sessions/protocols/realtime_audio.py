@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+from math import ceil
 from typing import Literal
 
 from agents import g711
@@ -49,6 +50,12 @@ def rate_of(form: AudioFormat) -> int:
 def encode(audio: Audio, form: AudioFormat) -> bytes:
     """A whole clip in the wire's format."""
     return _coded(audio.resampled(rate_of(form)), form)
+
+
+def base64_chars(audio: Audio, form: AudioFormat) -> int:
+    """How long a clip is in the wire's format, give or take a sample."""
+    sample_bytes = 1 if form in LAWS else BYTES_PER_SAMPLE
+    return ceil(audio.samples * rate_of(form) * sample_bytes / audio.rate / 3) * 4
 
 
 def _coded(audio: Audio, form: AudioFormat) -> bytes:

@@ -7,12 +7,13 @@ that carries the client's own `event_id`, so that the client can tell which of i
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from agents.errors import ClientError
+from sessions.pipeline.bounds import Bounds
 
 Modalities = Annotated[list[Literal["audio", "text"]], Meta(min_length=1, extra_json_schema={"maxItems": 1})]
 MaxTokens = Annotated[int, Meta(ge=1, le=4096)] | Literal["inf"]
@@ -22,6 +23,13 @@ Unit = Annotated[float, Meta(ge=0, le=1)]
 Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)
 ]
+JsonObject = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": ["object", "null"]})]
+"""An object of any shape, or null. It is passed over while a message is read, for reading a large one takes long and
+holds up all sessions: `checks.read_object` reads it, if it is not too large."""
+
+
+def no_object() -> msgspec.Raw:
+    return msgspec.Raw(b"null")
 
 
 class BadEvent(ClientError):
@@ -78,10 +86,14 @@ class NoiseReduction(Struct, frozen=True, omit_defaults=True):
     strength: Unit | None = None
 
 
-class FunctionTool(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="function"):
+class ToolFunction(Struct, frozen=True):
     name: Annotated[str, Meta(min_length=1, max_length=128)]
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: JsonObject = field(default_factory=no_object)
+
+
+class FunctionTool(ToolFunction, frozen=True, tag_field="type", tag="function"):
+    pass
 
 
 class NamedFunction(Struct, frozen=True, tag_field="type", tag="function"):
@@ -107,7 +119,7 @@ class RetentionRatio(Struct, frozen=True, omit_defaults=True, tag_field="type", 
 class Tracing(Struct, frozen=True, omit_defaults=True):
     workflow_name: str | None = None
     group_id: str | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject = field(default_factory=no_object)
 
 
 class PromptText(Struct, frozen=True, tag_field="type", tag="input_text"):
@@ -282,7 +294,7 @@ class Pushed(ClientEvent, frozen=True, kw_only=True, tag="repartee.event"):
     """The newest event of a key; null as `data` forgets the key."""
 
     key: Annotated[str, Meta(min_length=1, max_length=128)]
-    data: dict[str, Any] | None
+    data: JsonObject
     deadline_ms: Annotated[float, Meta(ge=0, le=60_000)] | None = None
 
 
@@ -343,6 +355,9 @@ SERVER_EXTENSION_EVENTS = frozenset({"repartee.hold", "repartee.partial", "repar
 # --- parsing -------------------------------------------------------------------------------------
 
 _decoder: msgspec.json.Decoder[AnyClientEvent] = msgspec.json.Decoder(AnyClientEvent)
+_audio_or_item: msgspec.json.Decoder[AnyClientEvent] = msgspec.json.Decoder(Append | ItemCreate)
+_audio: msgspec.json.Decoder[AnyClientEvent] = msgspec.json.Decoder(Append | Clear)
+"""The second of the two is there because msgspec lets a struct that stands alone come without its type."""
 _REPORT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>.*)`")
@@ -350,11 +365,14 @@ _QUOTED_LIMIT = 100
 
 
 class _Envelope(Struct):
-    type: Any = None
-    event_id: Any = None
+    """What could be anything stays unread: of a hostile client's message it could be all."""
+
+    type: msgspec.Raw = msgspec.Raw(b"null")
+    event_id: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
+_word = msgspec.json.Decoder(str)
 
 
 class _Update(Struct):
@@ -366,15 +384,24 @@ SESSION_FIELDS = {"id", "object", "expires_at"} | {field.name for field in msgsp
 """What a session may have in it; the first three a client can only send back."""
 
 
-def parse(data: str | bytes) -> AnyClientEvent:
-    """The event in one message; what is wrong with it is a `BadEvent`."""
+def parse(data: str | bytes, bounds: Bounds) -> AnyClientEvent:
+    """The event in one message; what is wrong with it is a `BadEvent`.
+
+    A long message is read as one of the few events that may be long, or not at all: reading it holds up all sessions.
+    """
     try:
         # as text: msgspec does not look at the bytes of names that it does not know
-        return _decoder.decode(data.decode() if isinstance(data, bytes) else data)
+        return _decoder_for(len(data), bounds).decode(data.decode() if isinstance(data, bytes) else data)
     except msgspec.ValidationError as error:
-        raise _explained(data, error) from None
+        raise _explained(data, error, bounds) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise BadEvent("The message is not valid JSON, or too deeply nested.", code="invalid_json") from None
+
+
+def _decoder_for(length: int, bounds: Bounds) -> msgspec.json.Decoder[AnyClientEvent]:
+    if length <= bounds.event_chars:
+        return _decoder
+    return _audio_or_item if length <= bounds.item_event_chars else _audio
 
 
 def unknown_fields(data: str | bytes) -> set[str]:
@@ -397,16 +424,29 @@ def explain(error: msgspec.ValidationError, *, within: str = "") -> ClientError:
     return ClientError(f"'{param}': {what}." if param else f"{what}.", code=code, param=param or None)
 
 
-def _explained(data: str | bytes, error: msgspec.ValidationError) -> BadEvent:
+def _explained(data: str | bytes, error: msgspec.ValidationError, bounds: Bounds) -> BadEvent:
     try:
         head = _envelope.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return BadEvent("The message is not a JSON object.", code="invalid_json")
-    event_id = head.event_id if isinstance(head.event_id, str) else None
-    if isinstance(head.type, str) and head.type not in CLIENT_EVENTS:
-        return unknown_event(head.type, event_id)
-    reason = explain(error)
+    kind, event_id = _text(head.type), _text(head.event_id)
+    if kind is not None and kind not in CLIENT_EVENTS:
+        return unknown_event(kind, event_id)
+    reason = _too_long(len(data), kind, bounds) or explain(error)
     return BadEvent(str(reason), code=reason.code, param=reason.param, event_id=event_id)
+
+
+def _text(value: msgspec.Raw) -> str | None:
+    try:
+        return _word.decode(value)
+    except (msgspec.DecodeError, UnicodeError):
+        return None
+
+
+def _too_long(length: int, kind: str | None, bounds: Bounds) -> ClientError | None:
+    longer = {"input_audio_buffer.append": length, "conversation.item.create": bounds.item_event_chars}
+    limit = longer.get(kind or "", bounds.event_chars)
+    return ClientError(f"At most {limit} characters, got {length}.") if length > limit else None
 
 
 def unknown_event(name: str, event_id: str | None) -> BadEvent:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from agents.errors import ClientError
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.messages import PushEvent
 from sessions.protocols import realtime_events as wire
+from sessions.protocols.checks import read_object, size_of
 from sessions.protocols.realtime_session import WireSession
 
 
@@ -19,7 +18,7 @@ def push_event(event: wire.Pushed, session: WireSession, bounds: Bounds, *, exte
         raise ClientError(
             "This session takes no events; its agent must be given a feed.", code="feed_off", param="type"
         )
-    size = len(msgspec.json.encode(event.data)) if event.data is not None else 0
+    size = size_of(event.data)
     if size > bounds.feed_event_bytes:
         raise ClientError(
             f"An event may have {bounds.feed_event_bytes} bytes of data; this has {size}.",
@@ -27,4 +26,5 @@ def push_event(event: wire.Pushed, session: WireSession, bounds: Bounds, *, exte
             param="data",
         )
     deadline_ms = None if event.deadline_ms is None else int(event.deadline_ms)
-    return PushEvent(event.key, event.data, size, deadline_ms, event.event_id)
+    data = read_object(event.data, bounds.feed_event_bytes, "data")
+    return PushEvent(event.key, data, 0 if data is None else size, deadline_ms, event.event_id)

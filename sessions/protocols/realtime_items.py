@@ -9,6 +9,7 @@ from agents.errors import ClientError
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.messages import CallItem, CallOutputItem, Content, Item, MessageItem
 from sessions.protocols import realtime_events as wire
+from sessions.protocols.checks import check_length
 
 IdFactory = Callable[[str], str]
 """A new id, given what it is for: "item", "resp", "event" …"""
@@ -25,6 +26,11 @@ class ItemReader:
         item_id = item.id or self.new_id("item")
         match item:
             case wire.Message():
+                if len(item.content) > self.bounds.item_parts:
+                    raise ClientError(
+                        f"At most {self.bounds.item_parts} parts, got {len(item.content)}; send more items instead.",
+                        param=f"{param}.content",
+                    )
                 content = tuple(self._part(part, f"{param}.content[{n}]") for n, part in enumerate(item.content))
                 self._bounded("".join(map(_words, content)), f"{param}.content")
                 return MessageItem(item_id, item.role, content)
@@ -37,9 +43,11 @@ class ItemReader:
     def _part(self, part: wire.Part, param: str) -> Content:
         match part.type:
             case "input_text" | "output_text" | "text":
-                return Content("text", text=self._required(part.text, f"{param}.text"))
+                text = self._given(part.text, f"{param}.text")
+                return Content("text", text=self._bounded(text, f"{param}.text"))
             case "input_image":
-                return Content("image", image_url=self._required(part.image_url, f"{param}.image_url"))
+                self._given(part.image_url, f"{param}.image_url")
+                return Content("image")
             case "input_audio" | "output_audio" | "audio":
                 if part.audio and part.transcript is None:
                     raise ClientError(
@@ -49,19 +57,17 @@ class ItemReader:
                     )
                 return Content("audio", transcript=self._bounded(part.transcript or "", f"{param}.transcript"))
 
-    def _required(self, text: str | None, param: str) -> str:
+    def _given(self, text: str | None, param: str) -> str:
         if text is None:
             raise ClientError(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
-        return self._bounded(text, param)
+        return text
 
     def _bounded(self, text: str, param: str) -> str:
-        if len(text) > self.bounds.item_text_chars:
-            raise ClientError(f"At most {self.bounds.item_text_chars} characters, got {len(text)}.", param=param)
-        return text
+        return check_length(text, self.bounds.item_text_chars, param)
 
 
 def _words(part: Content) -> str:
-    return part.text or part.transcript or part.image_url or ""
+    return part.text or part.transcript or ""
 
 
 def shown(item: Item, *, status: str | None = None, audio: str | None = None) -> dict[str, Any]:
@@ -102,7 +108,7 @@ def _shown_part(role: str, part: Content) -> dict[str, Any]:
     """An optional key is left out, never null, but for the transcript of a user's audio: it is always there."""
     match part.kind, role:
         case "image", _:
-            return {"type": "input_image", "image_url": part.image_url}
+            return {"type": "input_image"}
         case "audio", "assistant":
             known = {} if part.transcript is None else {"transcript": part.transcript}
             return {"type": "output_audio", **known}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from agents.spec import EMBEDDED, OPENAI_VOICES, AgentSpec, Override, TurnDetect
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.messages import Modality, SessionConfig
 from sessions.pipeline.window import Truncation
+from sessions.protocols.checks import check_length, read_object, read_tools
 from sessions.protocols.realtime_audio import FORMATS, AudioFormat
 from sessions.protocols.realtime_events import (
     PCM,
@@ -23,7 +24,6 @@ from sessions.protocols.realtime_events import (
     PCMU,
     AudioInput,
     AudioOutput,
-    FunctionTool,
     NamedFunction,
     NoiseReduction,
     Prompt,
@@ -43,8 +43,6 @@ from sessions.protocols.realtime_prompt import filled
 Kind = Literal["realtime", "transcription"]
 DEFAULT_VOICE = "marin"
 """What the voice of an agent is called that gives it no name."""
-NESTING = 64
-"""Levels of nesting allowed in a tool's JSON schema and in tracing metadata."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +53,7 @@ class WireSession:
     kind: Kind = "realtime"
     instructions: str = ""
     modality: Modality = "audio"
-    tools: tuple[FunctionTool, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice = "auto"
     max_output_tokens: int | None = None
     voice: str = ""
@@ -65,7 +63,7 @@ class WireSession:
     noise_reduction: NoiseReduction | None = None
     input_format: AudioFormat = "audio/pcm"
     output_format: AudioFormat = "audio/pcm"
-    tracing: Literal["auto"] | Tracing | None = None
+    tracing: Literal["auto"] | Mapping[str, Any] | None = None
     truncation: Literal["auto", "disabled"] | RetentionRatio = "auto"
     include: tuple[str, ...] | None = None
     prompt: Prompt | None = None
@@ -88,7 +86,7 @@ class WireSession:
     def config(self) -> SessionConfig:
         return SessionConfig(
             instructions=self.instructions,
-            tools=tool_specs(self.tools),
+            tools=self.tools,
             tool_choice=core_choice(self.tool_choice),
             modality=self.modality,
             max_output_tokens=self.max_output_tokens,
@@ -129,7 +127,7 @@ class WireSession:
             "model": model,
             "output_modalities": [self.modality],
             "instructions": self.instructions if may_see else "",
-            "tools": self.tools,
+            "tools": [shown_tool(tool) for tool in self.tools],
             "tool_choice": self.tool_choice,
             "max_output_tokens": self.max_output_tokens or "inf",
             "tracing": self.tracing,
@@ -172,7 +170,9 @@ class WireSession:
                 _merge_input(merge, patch.audio.input)
             if patch.audio.output:
                 _merge_output(merge, patch.audio.output)
-        return dataclasses.replace(self, **merge.changes), merge.refused
+        merged = dataclasses.replace(self, **merge.changes)
+        _check_size(merged, bounds)
+        return merged, merge.refused
 
 
 class _Merge:
@@ -200,13 +200,12 @@ def _merge_top(merge: _Merge, patch: SessionPatch, bounds: Bounds) -> None:
         check_length(patch.instructions, bounds.instructions_chars, "session.instructions")
         merge.take("instructions", "instructions", "instructions", patch.instructions)
     if patch.tools is not None:
-        check_tools(patch.tools, bounds, "session.tools")
-        merge.take("tools", "tools", "tools", tuple(patch.tools))
+        merge.take("tools", "tools", "tools", read_tools(patch.tools, bounds, "session.tools"))
     if patch.tool_choice:
         merge.take("tool_choice", "tools", "tool_choice", patch.tool_choice)
     if patch.max_output_tokens:
         merge.take("max_output_tokens", None, "max_output_tokens", token_limit(patch.max_output_tokens))
-    _merge_kept(merge, patch)
+    _merge_kept(merge, patch, bounds)
 
 
 def _merge_prompt(merge: _Merge, prompt: Prompt | None, bounds: Bounds) -> None:
@@ -220,12 +219,10 @@ def _merge_prompt(merge: _Merge, prompt: Prompt | None, bounds: Bounds) -> None:
     merge.take("instructions", "instructions", "instructions", text)
 
 
-def _merge_kept(merge: _Merge, patch: SessionPatch) -> None:
+def _merge_kept(merge: _Merge, patch: SessionPatch, bounds: Bounds) -> None:
     """What is accepted and shown, and changes nothing here."""
     if not isinstance(patch.tracing, UnsetType):
-        if isinstance(patch.tracing, Tracing):
-            check_depth(patch.tracing.metadata, "session.tracing.metadata")
-        merge.take("tracing", None, "tracing", patch.tracing)
+        merge.take("tracing", None, "tracing", tracing_of(patch.tracing, bounds))
     if not isinstance(patch.include, UnsetType):
         merge.take("include", None, "include", None if patch.include is None else tuple(patch.include))
     for field in ("truncation", "parallel_tool_calls", "reasoning"):
@@ -255,6 +252,18 @@ def _merge_output(merge: _Merge, patch: AudioOutput) -> None:
         merge.take("audio.output.voice", "voice", "voice", voice_name(patch.voice))
     if patch.speed:
         merge.take("audio.output.speed", "voice", "speed", patch.speed)
+
+
+def _check_size(session: WireSession, bounds: Bounds) -> None:
+    """Clients have a bound of their own on a message, and it ends the connection."""
+    with_instructions: tuple[Override, ...] = ("instructions",)
+    size = len(msgspec.json.encode(session.shown("", "", None, allowed=with_instructions)))
+    if size > bounds.session_bytes:
+        raise ClientError(
+            f"The session would have {size} bytes of JSON when it is sent back; it may have {bounds.session_bytes}. "
+            "Give shorter instructions, or less about the tools.",
+            param="session",
+        )
 
 
 # --- from the wire's values to ours --------------------------------------------------------------
@@ -345,42 +354,23 @@ def core_truncation(asked: Literal["auto", "disabled"] | RetentionRatio) -> Trun
     return Truncation(asked)
 
 
-def tool_specs(tools: Sequence[FunctionTool]) -> tuple[ToolSpec, ...]:
-    return tuple(ToolSpec(tool.name, tool.description or "", tool.parameters or {}) for tool in tools)
+def shown_tool(tool: ToolSpec) -> dict[str, Any]:
+    known = {"description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "name": tool.name, **{name: value for name, value in known.items() if value}}
 
 
-def check_tools(tools: Sequence[FunctionTool], bounds: Bounds, param: str) -> None:
-    if len(tools) > bounds.tools:
-        raise ClientError(f"At most {bounds.tools} tools, got {len(tools)}.", param=param)
-    for index, tool in enumerate(tools):
-        check_length(tool.description or "", bounds.item_text_chars, f"{param}[{index}].description")
-        check_depth(tool.parameters, f"{param}[{index}].parameters")
-
-
-def check_length(text: str | bytes, limit: int, param: str | None) -> None:
-    if len(text) > limit:
-        raise ClientError(f"At most {limit} characters, got {len(text)}.", param=param)
-
-
-def check_depth(value: object, param: str) -> None:
-    """Refuse what is nested so deeply that writing it again would overflow the stack."""
-    level = [value]
-    for _ in range(NESTING):
-        level = [inner for outer in level for inner in _inside(outer)]
-        if not level:
-            return
-    raise ClientError(f"Nested more than {NESTING} levels deep.", param=param)
-
-
-def _inside(value: object) -> Iterable[object]:
-    if isinstance(value, Mapping):
-        return value.values()
-    return value if isinstance(value, list) else ()
+def tracing_of(asked: Literal["auto"] | Tracing | None, bounds: Bounds) -> Literal["auto"] | dict[str, Any] | None:
+    """As it is shown again."""
+    if not isinstance(asked, Tracing):
+        return asked
+    metadata = read_object(asked.metadata, bounds.schema_bytes, "session.tracing.metadata")
+    given = {"workflow_name": asked.workflow_name, "group_id": asked.group_id, "metadata": metadata}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def patch_of(session: object) -> SessionPatch:
     """A session object that came as plain JSON data, checked."""
     try:
-        return msgspec.convert(session, SessionPatch)
+        return msgspec.json.decode(msgspec.json.encode(session), type=SessionPatch)
     except msgspec.ValidationError as error:
         raise explain(error, within="session") from None

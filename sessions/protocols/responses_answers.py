@@ -33,7 +33,7 @@ class ResponseWriter:
         new_id: Callable[[str], str],
     ) -> None:
         self._head = {"id": response_id, "object": "response", "created_at": created, "model": model}
-        self._echo = msgspec.to_builtins(_echo(asked, refused))
+        self._echo = msgspec.json.decode(msgspec.json.encode(_echo(asked, refused)))
         self._new_id = new_id
         self._number = 0
         self._output: list[dict[str, Any]] = []

@@ -6,16 +6,16 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from agents.errors import ClientError
-from agents.interfaces import CompletionOptions, Message, ResponseFormat, Role, ToolCall, ToolChoice, ToolSpec
+from agents.interfaces import CompletionOptions, Message, ResponseFormat, Role, ToolCall, ToolChoice
 from agents.spec import AgentSpec, Override
 from sessions.pipeline.bounds import Bounds
 from sessions.protocols.chat_completions import FormatName, FunctionName, JsonObjectFormat, PlainFormat
-from sessions.protocols.realtime_events import Metadata
-from sessions.protocols.realtime_session import check_length
-from sessions.protocols.text_requests import TextRequest, check_messages, text_request, unseen
+from sessions.protocols.checks import check_length, read_object
+from sessions.protocols.realtime_events import JsonObject, Metadata, no_object
+from sessions.protocols.text_requests import TextRequest, TextTool, check_messages, text_request, text_tools, unseen
 
 UNSEEN = {"input_image": "images", "input_audio": "audio", "input_file": "files", "reasoning_text": "reasoning"}
 Known = Callable[[], dict[str, dict[str, Any]]]
@@ -45,11 +45,8 @@ class InputItem(Struct, frozen=True):
     output: str | list[InputPart] | None = None
 
 
-class ResponseTool(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="function"):
-    name: FunctionName
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
+class ResponseTool(TextTool, frozen=True, omit_defaults=True, tag_field="type", tag="function"):
+    pass
 
 
 class ResponseNamedTool(Struct, frozen=True, tag_field="type", tag="function"):
@@ -58,7 +55,7 @@ class ResponseNamedTool(Struct, frozen=True, tag_field="type", tag="function"):
 
 class ResponseSchemaFormat(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="json_schema"):
     name: FormatName
-    schema: dict[str, Any]
+    schema: JsonObject
     description: str | None = None
     strict: bool | None = None
 
@@ -86,8 +83,8 @@ class ResponseRequest(Struct, frozen=True):
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     text: TextConfig | None = None
     metadata: Metadata | None = None
-    conversation: Any = None
-    prompt: Any = None
+    conversation: msgspec.Raw = field(default_factory=no_object)
+    prompt: msgspec.Raw = field(default_factory=no_object)
 
 
 def read_response(
@@ -106,15 +103,13 @@ def read_response(
         raise _missing("input")
     check_messages(len(history) + len(messages), bounds, "input")
     options = CompletionOptions(
-        _choice(asked.tool_choice), asked.max_output_tokens, asked.temperature, _format(asked.text)
+        _choice(asked.tool_choice), asked.max_output_tokens, asked.temperature, _format(asked.text, bounds)
     )
     request = TextRequest(
         history=tuple(history),
         messages=messages,
         instructions=asked.instructions or "",
-        tools=tuple(
-            ToolSpec(t.name, t.description or "", t.parameters or {}, strict=t.strict) for t in asked.tools or ()
-        ),
+        tools=text_tools(asked.tools or (), bounds),
         options=options,
         one_call=asked.parallel_tool_calls is False,
         truncate=asked.truncation == "auto",
@@ -123,9 +118,9 @@ def read_response(
 
 
 def _refuse_unknown_places(asked: ResponseRequest) -> None:
-    if asked.prompt is not None:
+    if asked.prompt != no_object():
         raise ClientError("There is no stored prompt of this id.", param="prompt.id")
-    if asked.conversation is not None:
+    if asked.conversation != no_object():
         raise ClientError(
             "There are no stored conversations; go on from a response with previous_response_id.",
             code="unsupported_parameter",
@@ -137,7 +132,7 @@ def _refuse_unknown_places(asked: ResponseRequest) -> None:
 
 def _messages(given: str | Sequence[InputItem], bounds: Bounds, known: Known) -> tuple[Message, ...]:
     if isinstance(given, str):
-        return (Message("user", _bounded(given, "input", bounds)),)
+        return (Message("user", check_length(given, bounds.item_text_chars, "input")),)
     items = known() if any(item.type == "item_reference" for item in given) else {}
     named = [(f"input[{n}]", item) for n, item in enumerate(given) if item.type != "reasoning"]
     return tuple(_message(_itself(item, param, items), param, bounds) for param, item in named)
@@ -162,7 +157,8 @@ def _itself(item: InputItem, param: str, known: dict[str, dict[str, Any]]) -> In
 def _message(item: InputItem, param: str, bounds: Bounds) -> Message:
     match item.type:
         case "function_call":
-            arguments = _bounded(_given(item.arguments, f"{param}.arguments"), f"{param}.arguments", bounds)
+            arguments = _given(item.arguments, f"{param}.arguments")
+            check_length(arguments, bounds.item_text_chars, f"{param}.arguments")
             call_id, name = _given(item.call_id, f"{param}.call_id"), _given(item.name, f"{param}.name")
             return Message("assistant", "", calls=(ToolCall(call_id, name, arguments),))
         case "function_call_output":
@@ -187,16 +183,12 @@ def _text(content: str | list[InputPart] | None, param: str, bounds: Bounds) -> 
     if content is None:
         raise _missing(param)
     if isinstance(content, str):
-        return _bounded(content, param, bounds)
+        return check_length(content, bounds.item_text_chars, param)
     for n, part in enumerate(content):
         if part.type in UNSEEN:
             raise unseen(UNSEEN[part.type], f"{param}[{n}]")
-    return _bounded("\n".join(part.text or part.refusal or "" for part in content), param, bounds)
-
-
-def _bounded(text: str, param: str, bounds: Bounds) -> str:
-    check_length(text, bounds.item_text_chars, param)
-    return text
+    text = "\n".join(part.text or part.refusal or "" for part in content)
+    return check_length(text, bounds.item_text_chars, param)
 
 
 def _given(value: str | None, param: str) -> str:
@@ -213,10 +205,11 @@ def _choice(choice: str | ResponseNamedTool | None) -> ToolChoice:
     return choice.name if isinstance(choice, ResponseNamedTool) else choice or "auto"
 
 
-def _format(text: TextConfig | None) -> ResponseFormat | None:
+def _format(text: TextConfig | None, bounds: Bounds) -> ResponseFormat | None:
     match text and text.format:
         case ResponseSchemaFormat() as given:
-            return ResponseFormat(given.schema, given.name, given.description or "", given.strict)
+            schema = read_object(given.schema, bounds.schema_bytes, "text.format.schema")
+            return ResponseFormat(schema, given.name, given.description or "", given.strict)
         case JsonObjectFormat():
             return ResponseFormat()
     return None

@@ -11,7 +11,12 @@ from agents.spec import AgentSpec, Override
 from sessions.pipeline.bounds import Bounds
 from sessions.pipeline.pairing import Told, paired
 from sessions.pipeline.window import Truncation, Window
-from sessions.protocols.realtime_session import check_depth, check_length
+from sessions.protocols.checks import check_length, read_tools
+from sessions.protocols.realtime_events import ToolFunction
+
+
+class TextTool(ToolFunction, frozen=True):
+    strict: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +64,9 @@ def text_request(
     """
     asked = replace(asked, messages=_joined(asked.messages))
     check_length(asked.instructions, bounds.instructions_chars, "instructions")
-    _check_tools(asked.tools, bounds)
     wanted = asked.options.response_format
     if wanted is not None:
         check_length(wanted.description, bounds.item_text_chars, schema_param)
-        check_depth(wanted.schema, schema_param)
         if spec.brain != "llm":
             raise _cannot("write to a schema", schema_param, "unsupported_value")
     check_calls((*asked.history, *asked.messages))
@@ -78,6 +81,11 @@ def _newest(told: list[Told], spec: AgentSpec, instructions: str, request: TextR
     window, policy = Window(spec), Truncation("auto")
     room = window.room(instructions, request.tools, request.options.max_output_tokens, policy)
     return told[window.fit(told, room, policy) :]
+
+
+def text_tools(given: Sequence[TextTool], bounds: Bounds) -> tuple[ToolSpec, ...]:
+    read = read_tools(given, bounds, "tools")
+    return tuple(replace(tool, strict=asked.strict) for tool, asked in zip(read, given, strict=True))
 
 
 def check_messages(count: int, bounds: Bounds, param: str) -> None:
@@ -130,14 +138,6 @@ def _joined(messages: Sequence[Message]) -> tuple[Message, ...]:
         else:
             joined[-1] = replace(said, text=said.text or message.text, calls=(*said.calls, *message.calls))
     return tuple(joined)
-
-
-def _check_tools(tools: Sequence[ToolSpec], bounds: Bounds) -> None:
-    if len(tools) > bounds.tools:
-        raise ClientError(f"At most {bounds.tools} tools, got {len(tools)}.", param="tools")
-    for index, tool in enumerate(tools):
-        check_length(tool.description, bounds.item_text_chars, f"tools[{index}].description")
-        check_depth(tool.parameters, f"tools[{index}].parameters")
 
 
 def _check_choice(request: TextRequest, spec: AgentSpec) -> None:

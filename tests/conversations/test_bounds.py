@@ -16,6 +16,8 @@ from sessions.pipeline.messages import (
     AudioCleared,
     AudioCommitted,
     AudioOut,
+    CallItem,
+    CallOutputItem,
     ClearAudio,
     CommitAudio,
     Content,
@@ -124,6 +126,35 @@ def test_the_oldest_items_leave() -> None:
             talk.do(CreateResponse())
             await talk.until(ResponseDone)
             assert [m.text for m in llm.asked[0].messages[1:]] == ["15", "16", "17", "18", "19"]
+
+    run(talk_once())
+
+
+def test_the_oldest_items_leave_when_all_their_words_are_too_many() -> None:
+    async def talk_once() -> None:
+        llm = ScriptedLLM(["Yes."])
+        async with conversation(llm=llm, bounds=Bounds(conversation_chars=25), config=TEXT) as talk:
+            talk.do(CreateItem(CallItem("call", "c1", "look", "x" * 20)))
+            talk.do(CreateItem(CallOutputItem("output", "c1", "y" * 20)))
+            for n in range(4):
+                talk.do(CreateItem(MessageItem(f"mine_{n}", "user", (Content("text", text=str(n) * 10),))))
+            talk.do(RetrieveItem("mine_1"))
+            talk.do(CreateResponse())
+            await talk.until(ResponseDone)
+            assert [m.text for m in llm.asked[0].messages[1:]] == ["2" * 10, "3" * 10]
+            assert [e.code for e in talk.all(ErrorOccurred)] == ["item_retrieve_invalid_item_id"]
+
+    run(talk_once())
+
+
+def test_an_item_that_alone_has_too_many_words_stays() -> None:
+    async def talk_once() -> None:
+        llm = ScriptedLLM(["Yes."])
+        async with conversation(llm=llm, bounds=Bounds(conversation_chars=5), config=TEXT) as talk:
+            talk.do(CreateItem(MessageItem("mine", "user", (Content("text", text="x" * 10),))))
+            talk.do(CreateResponse())
+            await talk.until(ResponseDone)
+            assert [m.text for m in llm.asked[0].messages[1:]] == ["x" * 10]
 
     run(talk_once())
 

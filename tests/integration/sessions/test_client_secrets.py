@@ -18,6 +18,7 @@ from sessions.models import ClientSecret
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/v1/realtime/client_secrets"
+LARGE = {"type": "function", "name": "f", "parameters": {"type": "object", "description": "x" * 200_000}}
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +118,9 @@ async def test_a_secret_for_transcription(key: str) -> None:
         ({"session": {"tracing": {"metadata": {"a": "x" * 1_000_000}}}}, 400, "invalid_value", "session"),
         ({"session": {"instructions": "a\x00b"}}, 400, "invalid_value", "session"),
         ({"session": {"tracing": {"metadata": {"a": [{"\x00": 1}]}}}}, 400, "invalid_value", "session"),
+        ({"session": {"tools": [LARGE]}}, 400, "invalid_value", "session.tools"),
+        ({"session": {"tools": [{**LARGE, "parameters": []}]}}, 400, "invalid_type", "session.tools[0].parameters"),
+        ({"session": {"prompt": {"id": "guide", "variables": {"a": "x" * 900_000}}}}, 400, "invalid_value", "session"),
         ({"repartee": {"version": 99}}, 404, "model_not_found", "model"),
         ({"repartee": {"overrides": ["everything"]}}, 400, "invalid_value", "repartee.overrides[0]"),
         ([], 400, "invalid_type", None),

@@ -44,6 +44,23 @@ def test_a_schema_that_is_none_is_refused(schema: dict[str, Any]) -> None:
         OutputSchema(schema)
 
 
+TREE = {"$defs": {"t": {"properties": {"c": {"$ref": "#/$defs/t"}}}}, "$ref": "#/$defs/t"}
+
+
+@pytest.mark.parametrize("schema", [TREE, {"$ref": "#"}])
+def test_what_is_too_deep_for_its_schema_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(InvalidOutput, match="nested too deeply for its schema"):
+        OutputSchema(schema).read('{"c":' * 450 + "{}" + "}" * 450)
+
+
+def test_a_schema_that_is_too_deep_is_refused() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(900):
+        deep = {"items": deep}
+    with pytest.raises(ConfigurationError, match="too deeply nested"):
+        OutputSchema(deep)
+
+
 def test_a_schema_cannot_make_the_server_fetch_anything() -> None:
     with pytest.raises(InvalidOutput, match="not in it"):
         OutputSchema({"$ref": "http://example.com/schema.json"}).read("{}")

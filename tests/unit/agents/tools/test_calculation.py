@@ -24,6 +24,9 @@ from agents.tools.calculation import MAX_EXPRESSION, calculate
         ("sqrt(2)**2", "2"),
         ("2**100", "about 1.268 times 10 to the power of 30"),
         ("-0.5", "-0.5"),
+        ("1/10**12", "0.000000000001"),
+        ("1/1e80", "about 1 times 10 to the power of -80"),
+        ("-0.0", "0"),
     ],
 )
 def test_values_are_written_as_they_are_read_aloud(expression: str, value: str) -> None:

@@ -55,6 +55,12 @@ def test_a_wrong_schema_is_the_configurations_fault() -> None:
         Arguments("forecast", {"type": "objekt"})
 
 
+def test_arguments_too_deep_for_their_schema_are_explained() -> None:
+    tree = {"$defs": {"t": {"properties": {"c": {"$ref": "#/$defs/t"}}}}, "$ref": "#/$defs/t"}
+    with pytest.raises(ToolError, match="nested too deeply"):
+        Arguments("plant", tree).read('{"c":' * 450 + "{}" + "}" * 450)
+
+
 def test_a_schema_cannot_make_the_server_fetch_anything() -> None:
     arguments = Arguments("forecast", {"$ref": "http://127.0.0.1:9/schema.json"})
     with pytest.raises(ToolError, match="not in it"):

@@ -168,6 +168,13 @@ def test_series_are_kept_of_every_event_also_of_conflated_ones() -> None:
     assert found[3] == {"mean": pytest.approx(17 / 3), "ewma": 6, "min": 3, "max": 9, "previous": 1}
 
 
+def test_a_number_that_no_float_can_hold_counts_as_none() -> None:
+    one = feed(series=(SeriesSpec(name="mean", of="x", kind="mean", span=3),))
+    for number in (10**400, 2, -(10**400)):
+        push(one, "a", x=number)
+    assert taken(one).news.changed[0].series == {"mean": 2}
+
+
 def test_keys_are_bounded_and_can_be_forgotten() -> None:
     one = feed(bounds=Bounds(feed_keys=2))
     before = counters.snapshot().get((names.OVERLOADED, "feed"), 0)

@@ -45,7 +45,7 @@ def test_a_sample_is_known_by_the_clients_own_number() -> None:
 
 
 def test_audio_of_an_item_that_has_gone_is_not_kept() -> None:
-    conversation = Conversation(max_items=10, audio_items=2, audio_ms=1000)
+    conversation = Conversation(max_items=10, max_chars=100, audio_items=2, audio_ms=1000)
     conversation.add(MessageItem("here", "user"))
     conversation.keep_audio("here", Audio.silence(5000, RATE))
     conversation.keep_audio("gone", Audio.silence(500, RATE))

@@ -130,9 +130,7 @@ REST: list[Event] = [
     core.IdleTimedOut("item_i", 1_000, 6_000),
     core.ItemRetrieved(spoken_user("hello"), TONE),
     core.ItemRetrieved(core.MessageItem("item_s", "system", (core.Content("text", text="x"),)), None),
-    core.ItemAdded(
-        core.MessageItem("item_p", "user", (core.Content("image", image_url="data:image/png;base64,AA=="),)), "item_s"
-    ),
+    core.ItemAdded(core.MessageItem("item_p", "user", (core.Content("image"),)), "item_s"),
     core.ItemDeleted("item_s"),
     core.SessionEnded("expired"),
     core.SessionEnded("closed"),

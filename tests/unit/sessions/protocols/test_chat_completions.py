@@ -29,7 +29,7 @@ def read(
     bounds: Bounds | None = None,
     **rest: Any,
 ) -> TextRequest:
-    asked = msgspec.convert({"messages": messages or [USER], **rest}, ChatRequest)
+    asked = msgspec.json.decode(msgspec.json.encode({"messages": messages or [USER], **rest}), type=ChatRequest)
     return read_chat(asked, spec, allowed=allowed, bounds=bounds or Bounds())
 
 
@@ -147,7 +147,19 @@ class TestRefusing:
         function = {"name": "f", "parameters": deep}
         assert refusal(tools=[{"type": "function", "function": function}]).param == "tools[0].parameters"
         wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": deep}}
-        assert refusal(response_format=wanted).param == "response_format"
+        assert refusal(response_format=wanted).param == "response_format.json_schema.schema"
+
+    def test_json_that_is_too_large_is_not_read(self) -> None:
+        small = Bounds(schema_bytes=100)
+        no_schema: list[Any] = [[]] * 100
+        tool = {"type": "function", "function": {"name": "f", "parameters": no_schema}}
+        half = {"type": "function", "function": {"name": "f", "parameters": {"description": "x" * 40}}}
+        wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": no_schema}}
+        assert refusal(tools=[tool], bounds=small).code == "invalid_value"
+        assert refusal(tools=[half, half], bounds=small).param == "tools"
+        assert refusal(response_format=wanted, bounds=small).code == "invalid_value"
+        assert refusal(tools=[tool]).code == "invalid_type"
+        assert refusal(response_format=wanted).code == "invalid_type"
 
 
 def events(frames: list[bytes]) -> list[Any]:

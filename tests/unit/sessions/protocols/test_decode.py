@@ -348,13 +348,14 @@ def test_bytes_are_read_like_text() -> None:
     assert decoded.commands == [core.CommitAudio()]
 
 
+DEEP = json.loads("[" * 100 + "]" * 100)
 FED = msgspec.structs.replace(GUIDE, feed=FeedSpec(mode="text"))
 
 
-def test_an_event_is_pushed_with_its_size_as_json() -> None:
+def test_an_event_is_pushed_with_its_size_as_it_was_sent() -> None:
     client = Client(FED, extensions=True)
     asked = client.asks("repartee.event", key="ACME", data={"price": 1.5}, deadline_ms=20)
-    assert asked == core.PushEvent("ACME", {"price": 1.5}, len('{"price":1.5}'), 20)
+    assert asked == core.PushEvent("ACME", {"price": 1.5}, len('{"price": 1.5}'), 20)
     assert client.asks("repartee.event", key="ACME", data=None) == core.PushEvent("ACME", None)
 
 
@@ -367,10 +368,17 @@ def test_events_are_only_for_agents_with_a_feed_and_clients_that_asked_for_exten
 
 
 def test_a_large_event_is_refused() -> None:
-    client = Client(FED, extensions=True, bounds=Bounds(feed_event_bytes=20))
+    client = Client(FED, extensions=True, bounds=Bounds(feed_event_bytes=21))
     client.asks("repartee.event", key="a", data={"text": "x" * 9})
     error = client.is_refused("repartee.event", key="a", data={"text": "x" * 10}, event_id="e1")
     assert (error["code"], error["param"], error["event_id"]) == ("event_too_large", "data", "e1")
+    assert client.is_refused("repartee.event", key="a", data=[[]] * 10)["code"] == "event_too_large"
+
+
+@pytest.mark.parametrize(("data", "code"), [([], "invalid_type"), ({"a": DEEP}, "invalid_value")])
+def test_an_event_is_a_shallow_object(data: Any, code: str) -> None:
+    error = Client(FED, extensions=True).is_refused("repartee.event", key="a", data=data)
+    assert (error["code"], error["param"]) == (code, "data")
 
 
 # --- too much of it ---
@@ -392,11 +400,67 @@ def test_an_event_that_is_not_audio_or_an_item_has_a_bound_of_its_own() -> None:
     client.asks("conversation.item.create", item={**USER, "content": [{"type": "input_text", "text": "x" * 300}]})
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        '{"type": "session.update", "event_id": "e1", "session": 3, "pad": "%s"}',
+        '{"session": 3, "pad": "%s", "event_id": "e1", "type": "session.update"}',
+        '{"type": "input_audio_buffer.clear", "event_id": "e1", "pad": "%s"}',
+        '{"type": "repartee.event", "event_id": "e1", "pad": "%s"}',
+        '{"event_id": "e1", "audio": "%s"}',
+        '{"event_id": "e1", "type": ["%s"]}',
+        '{"type": "input_audio_buffer.append", "event_id": "e1", "pad": "%s", "type": "session.update"}',
+    ],
+)
+@pytest.mark.parametrize("length", [200, 400])
+def test_what_is_too_long_is_not_read(event: str, length: int) -> None:
+    client = Client(bounds=Bounds(event_chars=200, item_event_chars=400))
+
+    error = client.is_refused(event % ("x" * length))
+
+    assert "At most 200 characters, got " in error["message"]
+    assert (error["code"], error["event_id"]) == ("invalid_value", "e1")
+
+
+def test_an_item_has_a_longer_bound_and_audio_the_longest() -> None:
+    client = Client(bounds=Bounds(event_chars=100, item_event_chars=300))
+    image = {"type": "input_image", "image_url": f"data:,{'x' * 100}"}
+    client.asks("conversation.item.create", item={**USER, "content": [image]})
+    client.asks("input_audio_buffer.append", audio=b64(bytes(600)))
+
+    error = client.is_refused("conversation.item.create", item={**USER, "content": [image] * 2}, event_id="e1")
+
+    assert error["message"].startswith("At most 300 characters")
+    assert error["event_id"] == "e1"
+
+
 def test_the_parts_of_an_item_share_its_bound() -> None:
     parts = [{"type": "input_text", "text": "12345"}, {"type": "input_audio", "transcript": "123456"}]
     client = Client(bounds=Bounds(item_text_chars=10))
 
     assert client.is_refused("conversation.item.create", item={**USER, "content": parts})["param"] == "item.content"
+
+
+def test_an_item_has_only_so_many_parts() -> None:
+    client = Client(bounds=Bounds(item_parts=2))
+    part = {"type": "input_text", "text": ""}
+    client.asks("conversation.item.create", item={**USER, "content": [part] * 2})
+
+    error = client.is_refused("conversation.item.create", item={**USER, "content": [part] * 3})
+
+    assert (error["code"], error["param"]) == ("invalid_value", "item.content")
+    assert error["message"] == "At most 2 parts, got 3; send more items instead."
+
+
+def test_an_image_is_taken_and_not_kept() -> None:
+    client = Client()
+    image = {"type": "input_image", "image_url": f"data:image/png;base64,{'A' * 2_000_000}"}
+
+    command = client.asks("conversation.item.create", item={**USER, "id": "photo", "content": [image]})
+
+    assert command == core.CreateItem(core.MessageItem("photo", "user", (core.Content("image"),)))
+    (added,) = client.sees(core.ItemAdded(command.item, None))
+    assert added["item"]["content"] == [{"type": "input_image"}]
 
 
 @pytest.mark.parametrize("field", ["id", "name", "call_id"])

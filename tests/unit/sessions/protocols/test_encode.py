@@ -12,6 +12,7 @@ import pytest
 from agents import g711
 from agents.audio import Audio
 from sessions.pipeline import messages as core
+from sessions.protocols.realtime_audio import AudioFormat, base64_chars, encode, to_base64
 from tests.unit.sessions.protocols.helpers import Client
 from tests.unit.sessions.protocols.scripts import VOICE_TURN, ended, message, started
 
@@ -115,6 +116,15 @@ def test_audio_too_long_for_a_clients_frame_is_left_out() -> None:
     assert len(str(short)) < 1024 * 1024
     assert "audio" in json.loads(str(short))["item"]["content"][0]
     assert "audio" not in json.loads(str(long))["item"]["content"][0]
+
+
+@pytest.mark.parametrize("form", ["audio/pcm", "audio/pcmu", "audio/pcma"])
+@pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 24_000])
+@pytest.mark.parametrize("ms", [0, 7, 1_000])
+def test_how_long_audio_will_be_is_known_before_it_is_made(form: AudioFormat, rate: int, ms: int) -> None:
+    clip = tone(ms, rate)
+
+    assert abs(base64_chars(clip, form) - len(to_base64(encode(clip, form)))) <= 8
 
 
 def test_half_an_emoji_is_sent_as_an_escape() -> None:

@@ -34,7 +34,7 @@ def read(
     history: tuple[Message, ...] = (),
     known: tuple[dict[str, Any], ...] = (),
 ) -> TextRequest:
-    request = msgspec.convert(asked, ResponseRequest)
+    request = msgspec.json.decode(msgspec.json.encode(asked), type=ResponseRequest)
     return read_response(
         request,
         SPEC,
@@ -160,6 +160,16 @@ class TestRefusing:
             ({}, "input"),
             ({"input": "x", "prompt": {"id": "p"}}, "prompt.id"),
             ({"input": "x", "conversation": "conv_1"}, "conversation"),
+            ({"input": "x", "prompt": [], "conversation": None}, "prompt.id"),
+            ({"input": "x", "prompt": None, "conversation": {"id": "conv_1"}}, "conversation"),
+            ({"input": "x", "tools": [{**TOOL, "parameters": {"d": "x" * 200_000}}]}, "tools"),
+            (
+                {
+                    "input": "x",
+                    "text": {"format": {"type": "json_schema", "name": "n", "schema": {"d": "x" * 200_000}}},
+                },
+                "text.format.schema",
+            ),
             ({"input": "x", "background": True, "store": False}, "store"),
             ({"input": [{"role": "user"}]}, "input[0].content"),
             ({"input": [{"content": "x"}]}, "input[0].role"),
@@ -186,7 +196,7 @@ class TestRefusing:
 
 
 def writer(refused: tuple[str, ...] = (), **asked: Any) -> ResponseWriter:
-    request = msgspec.convert({"input": "Hello?", **asked}, ResponseRequest)
+    request = msgspec.json.decode(msgspec.json.encode({"input": "Hello?", **asked}), type=ResponseRequest)
     ids = count()
     return ResponseWriter(
         "resp_1", request, model="gpt-4o", created=1, refused=refused, new_id=lambda prefix: f"{prefix}_{next(ids)}"

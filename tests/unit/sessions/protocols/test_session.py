@@ -319,6 +319,44 @@ def test_a_schema_nested_without_end_is_refused() -> None:
     assert error["param"] == "session.tools[0].parameters"
 
 
+def test_the_parameters_of_all_tools_share_a_bound() -> None:
+    client = Client(bounds=Bounds(schema_bytes=100))
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object", "description": "x" * 30}}
+    client.updates(tools=[tool])
+
+    error = client.is_refused("session.update", session={"tools": [tool, tool]})
+
+    assert (error["code"], error["param"]) == ("invalid_value", "session.tools")
+    assert "may have 100 bytes of JSON" in error["message"]
+    assert client.is_refused("response.create", response={"tools": [tool, tool]})["param"] == "response.tools"
+
+
+@pytest.mark.parametrize("parameters", ["[]", "3", '"x"'])
+def test_parameters_are_an_object(parameters: str) -> None:
+    tool = f'{{"type": "function", "name": "f", "parameters": {parameters}}}'
+    error = Client().is_refused(f'{{"type": "session.update", "session": {{"tools": [{tool}]}}}}')
+
+    assert (error["code"], error["param"]) == ("invalid_type", "session.tools[0].parameters")
+
+
+def test_what_is_too_large_is_refused_before_it_is_read() -> None:
+    client = Client(bounds=Bounds(schema_bytes=100))
+    no_objects: list[Any] = [[]] * 100
+    tool = {"type": "function", "name": "f", "parameters": no_objects}
+    for session in ({"tools": [tool]}, {"tracing": {"metadata": no_objects}}):
+        assert "bytes of JSON" in client.is_refused("session.update", session=session)["message"]
+
+
+def test_a_session_is_never_so_large_that_its_client_cannot_take_it() -> None:
+    client = Client(bounds=Bounds(session_bytes=2_000))
+    shown = client.updates(instructions="x" * 1_000)
+
+    error = client.is_refused("session.update", session={"tracing": {"workflow_name": "x" * 1_000}})
+
+    assert (error["code"], error["param"]) == ("invalid_value", "session")
+    assert client.updates() == shown
+
+
 def test_updates_are_answered_one_by_one_in_order() -> None:
     client = Client()
     commands = [
