@@ -328,7 +328,7 @@ async def explain(running: Server, failure: Failure, sounds: Sounds) -> None:
 def apply_agents(running: Server, providers: ScriptedServer) -> None:
     path = running.data / "fuzz.yaml"
     accounts = {name: providers.base_url(**script) for name, script in PROVIDERS.items()}
-    path.write_text(document(accounts, AGENTS))
+    path.write_text(document(accounts, AGENTS, hasty=["stalling"]))
     manage(running.data, "agent", "apply", str(path))
 
 
