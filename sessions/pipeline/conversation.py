@@ -73,7 +73,7 @@ class Conversation:
         self._items[item.id] = item
         self._chars += _chars(item)
         while len(self._order) > self._max_items or (self._chars > self._max_chars and len(self._order) > 1):
-            self.delete(self._order[0])
+            self.delete(next(one for one in self._order if one != item.id))
         return self.previous(item.id)
 
     def previous(self, item_id: str) -> str | None:

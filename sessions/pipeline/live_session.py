@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 
 from agents.build import VoiceAgent
 from agents.errors import ClientError, ProviderError
@@ -463,15 +462,7 @@ class LiveSession:
     def _set_aside(self, due: Due | None) -> None:
         """The user speaks on before they heard `due`."""
         if due is not None and due.item_id is not None and self._answers:
-            asked = self._turns.asked
-            turn = asked if asked is not None and asked.item_id == due.item_id else None
-            self._owed.set_aside(replace(due, turn=turn))
-
-    def _owe_again(self) -> None:
-        """There were no words in what the user said last."""
-        due = self._owed.restore()
-        if due is not None:
-            self._turns.asked = self._turns.asked or due.turn
+            self._owed.set_aside(due)
 
     def _on_cleared(self) -> None:
         spoke, self._speaking = self._speaking, None
@@ -479,7 +470,7 @@ class LiveSession:
         self._floor.release()
         self._outbox.put(AudioCleared())
         if spoke is not None:
-            self._owe_again()
+            self._owed.restore()
             self._answer_if_due()
 
     def _on_user_committed(self, committed: UserCommitted) -> None:
@@ -529,12 +520,12 @@ class LiveSession:
         if self._config.transcription:
             self._outbox.put(TranscriptCompleted(item_id, text, utterance.ms / 1000))
         if text:
+            self._turns.understood(item_id)
             self._turns.record(item, audio_ms=round(utterance.ms))
             return
         counters.count(names.TRANSCRIPTS_REJECTED, reason=heard.rejected or "empty")
         self._turns.dismiss(item_id)
-        if self._owed.had_no_words(item_id):
-            self._owe_again()
+        self._owed.had_no_words(item_id)
 
     def _tell(self, utterance: Utterance, words: str) -> None:
         """Tell the client what of `words`, which stand for good, it does not know yet."""
@@ -547,6 +538,7 @@ class LiveSession:
     def _on_not_heard(self, item_id: str, error: ProviderError) -> None:
         if self._config.transcription:
             self._outbox.put(TranscriptFailed(item_id, str(error)))
+        self._turns.understood(item_id)
         self._owed.not_transcribed(item_id, error)
 
     # --- optimism ------------------------------------------------------------------------------------
@@ -622,7 +614,12 @@ class LiveSession:
     def _start_reply(self, due: Due) -> None:
         """Answer the user's spoken turn if it is still without an answer, else begin a new one."""
         asked = self._turns.asked or self._turns.new(TurnMarks(self._clock))
-        reply = self._replies.make(due.command.options, self._config, asked.marks, failure=due.failure, turn=asked)
+        try:
+            reply = self._replies.make(due.command.options, self._config, asked.marks, failure=due.failure, turn=asked)
+        except ClientError:
+            if asked is not self._turns.asked:
+                self._turns.take_back(asked)
+            raise
         early = self._speculation.take(reply.plan, self._config)
         if asked.item_id is not None and self._speculation.wanted:
             self._speculation.answered(asked.marks, early=early is not None)

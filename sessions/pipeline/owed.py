@@ -6,20 +6,15 @@ from dataclasses import dataclass, replace
 
 from agents.errors import ProviderError
 from sessions.pipeline.messages import CreateResponse
-from sessions.pipeline.turns import Turn
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A response that is owed: for the user's item `item_id`, or None if the client asked for it.
-
-    `turn` is what it would have answered, if something came between.
-    """
+    """A response that is owed: for the user's item `item_id`, or None if the client asked for it."""
 
     command: CreateResponse
     item_id: str | None = None
     failure: ProviderError | None = None
-    turn: Turn | None = None
 
 
 class Owed:
@@ -59,21 +54,18 @@ class Owed:
         """What was set aside will not be due again."""
         self._aside = None
 
-    def restore(self) -> Due | None:
+    def restore(self) -> None:
         """There was nothing to answer in what came between: what was set aside is due again, unless something is."""
-        if self.due is not None or self._aside is None:
-            return None
-        self.due, self._aside = self._aside, None
-        return self.due
+        if self.due is None:
+            self.due, self._aside = self._aside, None
 
-    def had_no_words(self, item_id: str) -> bool:
-        """The item is not to be answered. Whether its answer was the one that was due."""
+    def had_no_words(self, item_id: str) -> None:
+        """The item is not to be answered; if its answer was due, the one set aside is due again."""
         if self._aside is not None and self._aside.item_id == item_id:
             self._aside = None
-        if self.due is None or self.due.item_id != item_id:
-            return False
-        self.due = None
-        return True
+        if self.due is not None and self.due.item_id == item_id:
+            self.due = None
+            self.restore()
 
     def not_transcribed(self, item_id: str, error: ProviderError) -> None:
         """The answer that waits for these words will say that they were not understood."""

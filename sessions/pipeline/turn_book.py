@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from sessions.pipeline.conversation import Conversation
 from sessions.pipeline.messages import Item, MessageItem, ReportPlayback, TurnClosed
@@ -58,7 +58,7 @@ class TurnBook:
             initiator="user" if spoke or asked else "agent",
             item_id=item_id,
             user_end_sample=user_end_sample,
-            goes_on=before is not None,
+            before=before,
         )
 
     def answer(self, turn: Turn, reply: Reply) -> None:
@@ -68,6 +68,7 @@ class TurnBook:
         turn.marks.stamp("turn_committed")
         turn.reply = reply
         self.answering = turn
+        turn.before = None
         if turn is self.asked:
             self.asked = None
 
@@ -84,12 +85,37 @@ class TurnBook:
 
     def dismiss(self, item_id: str) -> None:
         """Nobody spoke: there was no turn, and the next has its index."""
-        turn = self.asked
-        if turn is None or turn.item_id != item_id:
+        after = None
+        for turn in self._unanswered():
+            if turn.item_id == item_id:
+                break
+            after = turn
+        else:
             return
-        self.asked = None
-        if not turn.goes_on and turn.index == self.count - 1:
+        if after is not None:
+            after.before = turn.before
+            return
+        self.asked = turn.before
+        if turn.before is None:
+            self.take_back(turn)
+
+    def understood(self, item_id: str) -> None:
+        """There were words in it: what came before it is answered with it."""
+        for turn in self._unanswered():
+            if turn.item_id == item_id:
+                turn.before = None
+
+    def take_back(self, turn: Turn) -> None:
+        """The turn did not come about; its index is free again if it was the last."""
+        if turn.index == self.count - 1:
             self.count -= 1
+
+    def _unanswered(self) -> Iterator[Turn]:
+        """What the user said and nobody has answered, the last first."""
+        turn = self.asked
+        while turn is not None:
+            yield turn
+            turn = turn.before
 
     def on_playback(self, report: ReportPlayback, reply: Reply) -> None:
         """What the client played of `reply` goes into the marks of its turn, which ends with it."""

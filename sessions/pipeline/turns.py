@@ -22,7 +22,7 @@ class Identity:
 class Turn:
     """`item_id` is the user's spoken item; None for text and for turns the agent began.
 
-    `goes_on`: it is one with what the user said before, which had no answer yet.
+    `before` is what the user said before it, and had no answer to: this turn goes on with that one, if it has words.
     `reports` is set once the client reports its playback: the turn then stays open until it has ended.
     """
 
@@ -32,7 +32,7 @@ class Turn:
     initiator: Initiator
     item_id: str | None = None
     user_end_sample: int | None = None
-    goes_on: bool = False
+    before: Turn | None = None
     reply: Reply | None = None
     reports: bool = False
 

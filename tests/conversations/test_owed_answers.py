@@ -272,6 +272,47 @@ def test_turns_are_numbered_without_gaps_whatever_noises_come_between() -> None:
     run(talk_once())
 
 
+def test_a_noise_whose_words_are_late_takes_no_number() -> None:
+    async def talk_once() -> None:
+        async with conversation(stt=ScriptedSTT(["", "", "two"], final_s=3)) as talk:
+            await talk.speak(400)
+            await talk.silence(800)
+            await talk.speak(400)
+            await talk.silence(6_000)
+            await talk.speak(600)
+            assert (await talk.until_while_silent(TurnClosed)).trace["index"] == 0
+
+    run(talk_once())
+
+
+def test_a_noise_after_words_leaves_the_turn_to_who_answers_by_hand() -> None:
+    async def talk_once() -> None:
+        async with conversation(stt=ScriptedSTT(["words", ""], final_s=0.3), config=BY_HAND) as talk:
+            await commit_speech(talk)
+            await talk.silence(1_000)
+            await commit_speech(talk)
+            await talk.silence(1_000)
+            talk.do(CreateResponse())
+            trace = (await talk.until_while_silent(TurnClosed)).trace
+            assert (trace["index"], trace["kind"]) == (0, "plain")
+            (said,) = [r for r in talk.journal.records if isinstance(r, ItemRecorded) and r.role == "user"]
+            assert (said.text, said.turn_index) == ("words", 0)
+
+    run(talk_once())
+
+
+def test_a_response_that_is_refused_takes_no_number() -> None:
+    async def talk_once() -> None:
+        async with conversation() as talk:
+            talk.do(CreateResponse(ResponseOptions(input=("nothing",))))
+            await talk.until(ErrorOccurred)
+            talk.do(asks("hello"))
+            talk.do(CreateResponse())
+            assert (await talk.until_while_silent(TurnClosed)).trace["index"] == 0
+
+    run(talk_once())
+
+
 def test_what_is_said_before_the_answer_is_of_one_turn_with_what_is_answered() -> None:
     async def talk_once() -> None:
         stt = ScriptedSTT(["What is the weather", "in Oslo?", "And in Rome?"], final_s=1.5)
