@@ -301,6 +301,7 @@ class _Shelf:
     """What is kept for one owner, the oldest first."""
 
     replies: dict[str, TextReply] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
     bytes: int = 0
 
 
@@ -327,7 +328,8 @@ class _Kept:
     def add(self, reply: TextReply) -> None:
         shelf = self._shelves.setdefault(reply.owner, _Shelf())
         shelf.replies[reply.id] = reply
-        shelf.bytes += reply.size
+        shelf.sizes[reply.id] = reply.size
+        shelf.bytes += shelf.sizes[reply.id]
         self._timers[reply.id] = asyncio.get_running_loop().call_later(self._bounds.text_stored_s, self.drop, reply)
         self._make_room()
 
@@ -339,7 +341,7 @@ class _Kept:
         timer.cancel()
         shelf = self._shelves[reply.owner]
         del shelf.replies[reply.id]
-        shelf.bytes -= reply.size
+        shelf.bytes -= shelf.sizes.pop(reply.id)
         if not shelf.replies:
             del self._shelves[reply.owner]
 

@@ -161,7 +161,8 @@ def _format(wanted: PlainFormat | JsonObjectFormat | ChatSchemaFormat | None, bo
     match wanted:
         case ChatSchemaFormat(json_schema=given):
             schema = read_object(given.schema, bounds.schema_bytes, "response_format.json_schema.schema")
-            return ResponseFormat(schema, given.name, given.description or "", given.strict)
+            any_object = {"type": "object"}
+            return ResponseFormat(schema or any_object, given.name, given.description or "", given.strict)
         case JsonObjectFormat():
             return ResponseFormat()
     return None

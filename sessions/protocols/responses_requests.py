@@ -35,7 +35,7 @@ class InputItem(Struct, frozen=True):
     that is stored. `developer` means `system`. What a model of OpenAI's thought to itself is passed over.
     """
 
-    type: Literal["message", "function_call", "function_call_output", "item_reference", "reasoning"] = "message"
+    type: Literal["message", "function_call", "function_call_output", "item_reference", "reasoning"] | None = None
     id: str | None = None
     role: Literal["user", "assistant", "system", "developer"] | None = None
     content: str | list[InputPart] | None = None
@@ -133,14 +133,20 @@ def _refuse_unknown_places(asked: ResponseRequest) -> None:
 def _messages(given: str | Sequence[InputItem], bounds: Bounds, known: Known) -> tuple[Message, ...]:
     if isinstance(given, str):
         return (Message("user", check_length(given, bounds.item_text_chars, "input")),)
-    items = known() if any(item.type == "item_reference" for item in given) else {}
+    items = known() if any(map(_refers, given)) else {}
     named = [(f"input[{n}]", item) for n, item in enumerate(given) if item.type != "reasoning"]
     return tuple(_message(_itself(item, param, items), param, bounds) for param, item in named)
 
 
+def _refers(item: InputItem) -> bool:
+    """Whether the item is a reference, which may do without its `type`."""
+    bare = item.type is None and item.id is not None and item.role is None and item.content is None
+    return bare or item.type == "item_reference"
+
+
 def _itself(item: InputItem, param: str, known: dict[str, dict[str, Any]]) -> InputItem:
     """The item, or the one of `known` that it refers to, which is taken out: small requests stay small."""
-    if item.type != "item_reference":
+    if not _refers(item):
         return item
     item_id = _given(item.id, f"{param}.id")
     found = known.pop(item_id, None)
@@ -209,6 +215,8 @@ def _format(text: TextConfig | None, bounds: Bounds) -> ResponseFormat | None:
     match text and text.format:
         case ResponseSchemaFormat() as given:
             schema = read_object(given.schema, bounds.schema_bytes, "text.format.schema")
+            if schema is None:
+                raise _missing("text.format.schema")
             return ResponseFormat(schema, given.name, given.description or "", given.strict)
         case JsonObjectFormat():
             return ResponseFormat()

@@ -63,7 +63,8 @@ def test_an_uneven_line_is_not_heard_once_it_is_known(chromium: Chromium, live_s
     gaps = [report["underrun_ms"] for report in ended]
     assert len(gaps) == 1 + QUESTIONS
     assert median(gaps[2:]) == 0
-    assert sorted(gaps[2:])[-2] <= 100  # a machine that stands still may make one
+    assert sorted(gaps[2:])[-2] <= 100  # a machine that stands still may make one longer
+    assert max(gaps[2:]) <= 1_000
     assert all(0 <= report["jitter_buffer_ms"] <= 260 for report in ended)
     assert all(140 <= report["rtt_ms"] <= 2 * LONGEST_TRIP_MS for report in reports)
     assert "underrun_ms" not in next(report for report in reports if report["state"] == "playing")

@@ -24,6 +24,7 @@ from agents.interfaces import (
     Finish,
     LLMOutput,
     Message,
+    ResponseFormat,
     Segment,
     Speech,
     TextDelta,
@@ -35,6 +36,7 @@ from agents.interfaces import (
 from agents.providers.fallback import Breakers, Candidate, FallbackLLM
 from agents.providers.openai_compatible.client import _API, Client, Clients
 from agents.providers.openai_compatible.llm import OpenAILLM
+from agents.providers.openai_compatible.messages import JSON_OBJECT, chat_response_format
 from agents.providers.openai_compatible.realtime_stt import RealtimeSTT
 from agents.providers.openai_compatible.stt import OpenAISTT
 from agents.providers.openai_compatible.tts import OpenAITTS
@@ -174,6 +176,21 @@ async def test_silence_in_mid_stream_is_a_timeout(ask: Ask, connect: Callable[..
     assert outputs
     assert isinstance(error, ProviderTimeout)
     assert 0.35 < time.monotonic() - started < 10
+
+
+async def test_a_request_that_is_refused_in_every_dialect_changes_none(
+    connect: Callable[..., Client], provider_server: ScriptedServer
+) -> None:
+    schema = ResponseFormat({"type": "array"})
+    llm = OpenAILLM(connect(refuse=f"response_format={chat_response_format(schema)}"), LLMSpec(model="any"))
+    refused = llm.complete(HISTORY, [], CompletionOptions(response_format=schema), TurnMarks(time.monotonic))
+    outputs, _ = await outputs_until_failure(refused)
+    assert outputs == []
+    request = provider_server.last_id()
+    asked = llm.complete(HISTORY, [], CompletionOptions(response_format=ResponseFormat()), TurnMarks(time.monotonic))
+    assert [output async for output in asked]
+    (entry,) = provider_server.log(request)
+    assert entry["asked"]["response_format"] == JSON_OBJECT
 
 
 @EVERYBODY

@@ -60,14 +60,15 @@ class _Dialect:
     OpenAI's reasoning models refuse `max_tokens`. Most other servers know it and nothing else, and some
     (Ollama) drop what they do not know without a word, so that a wrong guess there would lift the limit
     unseen. So its own hosts are asked in the new way, all others in the old one, and a refusal (400)
-    turns it round. A server that refuses `stream_options` is asked without. One that knows no `json_object` but
-    schemas (LM Studio) is given that of any object. `prompt_cache_key` is for OpenAI's hosts only, and for no model
-    there that refuses it.
+    turns it round. A server that refuses `stream_options` is asked without, and so is one that refuses `strict` tools.
+    One that knows no `json_object` but schemas (LM Studio) is given that of any object. `prompt_cache_key` is for
+    OpenAI's hosts only, and for no model there that refuses it.
     """
 
     limit: Literal["max_tokens", "max_completion_tokens"]
     stream_options: bool = True
     json_object: bool = True
+    strict_tools: bool = True
     cache_key: bool = False
 
     @classmethod
@@ -80,6 +81,8 @@ class _Dialect:
             body.pop(CACHE_KEY, None)
         if not self.json_object and body.get("response_format") == JSON_OBJECT:
             body["response_format"] = chat_response_format(ResponseFormat({"type": "object"}))
+        if not self.strict_tools and "tools" in body:
+            body["tools"] = [_lenient(tool) for tool in body["tools"]]
         return body | {"stream_options": {"include_usage": True}} if self.stream_options else body
 
     def after(self, words: str) -> _Dialect:
@@ -88,11 +91,18 @@ class _Dialect:
             return replace(self, stream_options=False)
         if self.json_object and "response_format" in words and "json_schema" in words:
             return replace(self, json_object=False)
+        if self.strict_tools and "strict" in words and "tools" in words:
+            return replace(self, strict_tools=False)
         if self.cache_key and CACHE_KEY in words:
             return replace(self, cache_key=False)
         if self.limit in words:
             return replace(self, limit="max_tokens" if self.limit != "max_tokens" else "max_completion_tokens")
         return self
+
+
+def _lenient(tool: dict[str, Any]) -> dict[str, Any]:
+    function = {name: value for name, value in tool["function"].items() if name != "strict"}
+    return {**tool, "function": function}
 
 
 class OpenAILLM:
@@ -139,10 +149,10 @@ class OpenAILLM:
     async def _open(
         self, api: openai.AsyncOpenAI, request: dict[str, Any], due: float
     ) -> AsyncStream[ChatCompletionChunk]:
-        """The stream, once the server's dialect is found; it is remembered for later calls."""
+        """The stream, once the server's dialect is found; one that worked is remembered for later calls."""
         refused: set[_Dialect] = set()
+        dialect = self._dialect
         while True:
-            dialect = self._dialect
             body = dialect.body(request)
 
             def create(body: dict[str, Any] = body) -> Awaitable[AsyncStream[ChatCompletionChunk]]:
@@ -152,11 +162,12 @@ class OpenAILLM:
                 stream = await self._client.send(due, create)
             except ProviderError as error:
                 refused.add(dialect)
-                self._dialect = dialect.after(refusal(error))
-                if self._dialect in refused:
+                dialect = dialect.after(refusal(error))
+                if dialect in refused:
                     raise
                 continue
             await self._check(stream)
+            self._dialect = dialect
             return stream
 
     async def _check(self, stream: AsyncStream[ChatCompletionChunk]) -> None:

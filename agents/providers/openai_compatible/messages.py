@@ -11,7 +11,8 @@ from agents.interfaces import Message, ResponseFormat, ToolCall, ToolChoice, Too
 Json = dict[str, Any]
 
 JSON_OBJECT: Final[Json] = {"type": "json_object"}
-_NO_PARAMETERS: Final[Json] = {"type": "object", "properties": {}}
+_NO_PARAMETERS: Final[Json] = {"type": "object", "properties": {}, "additionalProperties": False}
+"""OpenAI takes a `strict` tool with no less."""
 
 
 def chat_messages(messages: Sequence[Message]) -> list[Json]:

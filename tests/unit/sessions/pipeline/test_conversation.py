@@ -45,6 +45,14 @@ def test_what_has_gone_counts_no_more() -> None:
     assert [item.id for item in conversation] == ["third", "fourth"]
 
 
+def test_an_item_that_is_put_first_stays() -> None:
+    conversation = holding(20)
+    conversation.add(said("first", 10))
+    conversation.add(said("second", 10))
+    assert conversation.add(said("rules", 10), "root") is None
+    assert [item.id for item in conversation] == ["rules", "second"]
+
+
 def test_an_item_that_has_grown_makes_others_leave_with_the_next() -> None:
     conversation = holding(20)
     conversation.add(said("first", 5))

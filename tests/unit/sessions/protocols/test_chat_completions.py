@@ -85,6 +85,7 @@ class TestReading:
             ({"type": "text"}, None),
             ({"type": "json_object"}, ResponseFormat()),
             ({"type": "json_schema", "json_schema": {"name": "n", "schema": ARRAY}}, ResponseFormat(ARRAY, "n")),
+            ({"type": "json_schema", "json_schema": {"name": "n"}}, ResponseFormat({"type": "object"}, "n")),
             (
                 {"type": "json_schema", "json_schema": {"name": "n", "schema": ARRAY, "strict": True}},
                 ResponseFormat(ARRAY, "n", strict=True),

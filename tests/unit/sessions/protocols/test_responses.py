@@ -110,6 +110,9 @@ class TestReading:
         references = [{"type": "item_reference", "id": item["id"]} for item in items]
         request = read({"input": [USER, *references, output]}, known=tuple(items))
         assert request.messages[1] == Message("assistant", "Wait.", calls=(ToolCall("c1", "f", "{}"),))
+        for untyped in ({}, {"type": None}):
+            bare = [{"id": item["id"], **untyped} for item in items]
+            assert read({"input": [USER, *bare, output]}, known=tuple(items)).messages == request.messages
         for wrong in ([USER, {"type": "item_reference", "id": "rs_1"}], [references[0], references[0]]):
             error = refusal({"input": wrong}, known=tuple(items))
             assert (error.code, error.param) == ("item_not_found", "input[1].id")
@@ -153,6 +156,9 @@ class TestReading:
         assert [tool.strict for tool in read({"input": "x", "tools": [TOOL]}).tools] == [True]
 
 
+NO_SCHEMA = {"type": "json_schema", "name": "n", "schema": None}
+
+
 class TestRefusing:
     @pytest.mark.parametrize(
         ("asked", "param"),
@@ -177,6 +183,7 @@ class TestRefusing:
             ({"input": [{"type": "function_call_output", "call_id": "c"}]}, "input[0].output"),
             ({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}, "input[0].content[0].type"),
             ({"input": [{"type": "item_reference"}]}, "input[0].id"),
+            ({"input": "x", "text": {"format": NO_SCHEMA}}, "text.format.schema"),
             ({"input": [{"type": "reasoning", "id": "rs_1", "summary": []}]}, "input"),
         ],
     )

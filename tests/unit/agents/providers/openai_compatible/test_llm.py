@@ -116,6 +116,11 @@ class TestDialect:
         without = "'messages' must contain the word 'json' to use 'response_format' of type 'json_object'."
         assert _Dialect("max_tokens").after(without) == _Dialect("max_tokens")
 
+    def test_who_knows_no_strict_tools_is_told_of_none(self) -> None:
+        asked = {"tools": chat_tools([ToolSpec("look", "", strict=True)]), LIMIT: 7}
+        dialect = _Dialect("max_tokens").after("""Unknown name "strict" at 'tools[0].function'""")
+        assert dialect.body(asked)["tools"] == chat_tools([ToolSpec("look", "")])
+
     def test_refused_stream_options_are_left_out(self) -> None:
         assert _Dialect("max_tokens").after("Unknown field: stream_options").body({LIMIT: 7}) == {"max_tokens": 7}
 
@@ -160,6 +165,7 @@ class TestMessages:
         assert chat_tools([ToolSpec("now", "The time.")])[0]["function"]["parameters"] == {
             "type": "object",
             "properties": {},
+            "additionalProperties": False,
         }
 
     def test_tool_choices(self) -> None:
