@@ -78,6 +78,7 @@ REPARTEE_PROXY_IPS = env.str("REPARTEE_PROXY_IPS", default="127.0.0.1")
 X_FRAME_OPTIONS = "DENY"
 
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
     for name, options in (

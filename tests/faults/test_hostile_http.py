@@ -73,7 +73,7 @@ def test_a_body_that_does_not_say_how_long_it_is_is_refused_when_it_is_too_long(
 def test_who_goes_on_sending_still_gets_the_answer(impatient: Server) -> None:
     with line_to(impatient) as line:
         line.sendall(head(Content_Length=str(8 * MIB)) + bytes(2 * MIB))
-        time.sleep(0.3)  # the answer is there, and the client has not looked yet
+        time.sleep(0.1)  # the answer is there, and the client has not looked yet
         line.sendall(bytes(2 * MIB))
         status, error = answer(line)
     assert (status, error["code"]) == (413, "request_too_large")

@@ -40,6 +40,13 @@ def test_others_sign_in(extra: dict[str, str]) -> None:
     assert ClientSecret.objects.get().created_by_user_id == User.objects.get().pk
 
 
+def test_who_signs_in_at_the_admin_gets_there(client: Client) -> None:
+    User.objects.create_superuser("ada", password="a long one of hers")
+    signed_in = client.post("/admin/login/", {"username": "ada", "password": "a long one of hers"})
+    assert signed_in["Location"] == "/admin/"
+    assert client.get("/admin/").status_code == 200
+
+
 def test_in_production_loopback_is_nobody(client: Client, settings: LazySettings) -> None:
     settings.DEVELOPMENT = False
     assert client.get("/").status_code == 302
