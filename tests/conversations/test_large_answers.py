@@ -36,6 +36,15 @@ async def heard_item(talk: Talk, seconds: float) -> str:
     return (await talk.until(AudioCommitted)).item_id
 
 
+async def ask_while_speaking(talk: Talk) -> str:
+    """The id of a large item that is asked for while the agent speaks."""
+    item_id = await heard_item(talk, 8)
+    talk.do(CreateResponse())
+    await talk.until(AudioOut)
+    talk.do(RetrieveItem(item_id))
+    return item_id
+
+
 def kinds(talk: Talk) -> list[str]:
     return [type(event).__name__ for _, event in talk.heard]
 
@@ -43,10 +52,7 @@ def kinds(talk: Talk) -> list[str]:
 def test_a_large_item_waits_until_the_reply_is_out() -> None:
     async def talk_once() -> None:
         async with conversation(llm=ScriptedLLM([LONG]), stt=ScriptedSTT(["hello"]), config=BY_HAND) as talk:
-            item_id = await heard_item(talk, 8)
-            talk.do(CreateResponse())
-            await talk.until(AudioOut)
-            talk.do(RetrieveItem(item_id))
+            await ask_while_speaking(talk)
             found = await talk.until(ItemRetrieved)
             assert found.audio is not None
             assert found.audio.ms == pytest.approx(8_000, abs=100)
@@ -60,10 +66,7 @@ def test_a_large_item_waits_until_the_reply_is_out() -> None:
 def test_an_item_that_is_deleted_meanwhile_is_answered_for_first() -> None:
     async def talk_once() -> None:
         async with conversation(llm=ScriptedLLM([LONG]), stt=ScriptedSTT(["hello"]), config=BY_HAND) as talk:
-            item_id = await heard_item(talk, 8)
-            talk.do(CreateResponse())
-            await talk.until(AudioOut)
-            talk.do(RetrieveItem(item_id))
+            item_id = await ask_while_speaking(talk)
             talk.do(DeleteItem(item_id))
             await talk.until(ResponseDone)
             assert kinds(talk).index("ItemRetrieved") < kinds(talk).index("ItemDeleted")
@@ -108,10 +111,7 @@ def test_answers_come_in_the_order_of_their_questions_and_no_more_than_a_few_wai
 def test_the_end_of_the_session_loses_none() -> None:
     async def talk_once() -> None:
         async with conversation(llm=ScriptedLLM([LONG]), stt=ScriptedSTT(["hello"]), config=BY_HAND) as talk:
-            item_id = await heard_item(talk, 8)
-            talk.do(CreateResponse())
-            await talk.until(AudioOut)
-            talk.do(RetrieveItem(item_id))
+            await ask_while_speaking(talk)
             await asyncio.sleep(0.1)
             talk.session.end("shutdown")
             await talk.until(SessionEnded)
